@@ -1,0 +1,63 @@
+// Package gateway is the way of one upload over net/http: it finds the registry, asks each room once, in order, and writes
+// every denial. It declares what it needs of its neighbours and knows none of them.
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// Verifier verifies identity tokens. Errors are *model.Denial.
+type Verifier interface {
+	// Ours is true for a JWT whose unverified iss is a configured issuer, disabled ones included. It costs no cryptography.
+	Ours(raw string) bool
+	// Verify checks everything about a token but replay; exactly one of audiences must be its audience.
+	Verify(ctx context.Context, raw string, audiences []string) (*model.Identity, error)
+	// Active is true while an issuer of that name is configured and enabled.
+	Active(issuer string) bool
+	// Run picks the run's own claims for the audit (repository, ids, workflow, ref, sha, run id, actor).
+	Run(id *model.Identity) map[string]string
+}
+
+// Tokens mints and verifies publish tokens. Errors are *model.Denial.
+type Tokens interface {
+	// Ours is true for the publish token's prefix.
+	Ours(raw string) bool
+	// Mint makes a token of the grant's identity, registries, packages and SingleUse, for the given audience URLs (the public
+	// URLs in scope), and fills in ID, IssuedAt and Expiry.
+	Mint(ctx context.Context, grant *model.Grant, audiences []string) (string, error)
+	// Verify checks a token for one audience URL; an empty one checks all but the audience (revocation).
+	Verify(ctx context.Context, raw, audience string) (*model.Grant, error)
+}
+
+// Policies decides.
+type Policies interface {
+	// Evaluate judges an identity and a target by the policies of now. A target without a package is an exchange: what of a
+	// policy needs the package or version is left open.
+	Evaluate(id *model.Identity, target model.Target) model.Decision
+	// Protected is true where some policy claims the package exclusively, expired policies and those of a disabled issuer
+	// included.
+	Protected(registry, pkg string) bool
+}
+
+// Auditor records events.
+type Auditor interface {
+	// Record returns once the event is durable; an error means that it is not, and a publish is refused.
+	Record(ctx context.Context, event model.Event) error
+	// Note records without waiting; used for outcomes and denials.
+	Note(event model.Event)
+}
+
+// Meter counts what the gateway does. Labels are bounded: names of the configuration, operations and codes.
+type Meter interface {
+	// Request counts one finished request; code is empty when it was let through.
+	Request(registry, operation, credential string, code model.Code)
+	// Upload observes a finished upload's file size and duration.
+	Upload(registry string, bytes int64, took time.Duration)
+}
+
+// Next forwards a request to the rest of the chain, which ends in the registry.
+type Next func(http.ResponseWriter, *http.Request) error

@@ -1,0 +1,69 @@
+package model
+
+import "net/http"
+
+// OperationKind is what one request asks for.
+type OperationKind string
+
+// The kinds of operation.
+const (
+	OperationRead     OperationKind = "read"
+	OperationPublish  OperationKind = "publish"
+	OperationManage   OperationKind = "manage"
+	OperationExchange OperationKind = "exchange"
+	OperationRevoke   OperationKind = "revoke"
+	OperationDiscover OperationKind = "discover"
+)
+
+// BodyPlan is what the gateway does with a request's body.
+type BodyPlan int
+
+// The plans.
+const (
+	// BodyNone: the operation has no body to judge.
+	BodyNone BodyPlan = iota
+	// BodyStream: scanned while it flows, its structural end held back until the verdict.
+	BodyStream
+	// BodySpool: written to disk whole, judged, then forwarded from there.
+	BodySpool
+)
+
+// Operation is one request as its ecosystem understands it, from method, path, query and headers alone.
+type Operation struct {
+	Kind OperationKind
+	// Name is the operation's own word ("upload", "simple", "mint-token"), for audit, metrics and errors.
+	Name string
+	// Action is what a policy must grant; empty for exchange, revoke and discover.
+	Action Action
+	// Targets are what the URL names; several where one request touches several (an OCI mount). A publish whose body
+	// names the target has none yet.
+	Targets []Target
+	// Body is the plan for the body.
+	Body BodyPlan
+	// Headers and Query are the names that an unsafe request may carry upstream beside the gateway's own list.
+	Headers, Query []string
+	// Registry restricts an exchange or a discovery outside every registry to one registry's name, where the path says so.
+	Registry string
+}
+
+// Unsafe is true for operations that change the registry.
+func (o Operation) Unsafe() bool { return o.Kind == OperationPublish || o.Kind == OperationManage }
+
+// Exchange is a parsed request to swap an identity token for a publish token.
+type Exchange struct {
+	// Token is the presented identity token, or the publish token to revoke.
+	Token string
+	// Packages are named by the exchange itself (npm); empty: judged at the upload.
+	Packages []string
+	// SingleUse asks for a token that publishes one file once.
+	SingleUse bool
+}
+
+// Reply is a whole answer made of bytes, which only the gateway writes.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	// Reason is the reason phrase on HTTP/1.x, where clients of the ecosystem show nothing else; empty: the standard one.
+	Reason string
+}

@@ -1,0 +1,49 @@
+// Package store declares where replay claims and revocations are kept. Each store is a folder below; all run the
+// conformance suite in storetest.
+package store
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// Store keeps claims and revocations. All methods are atomic and safe for concurrent use; an error means that nothing is
+// known, and the caller refuses.
+type Store interface {
+	// Claim makes holder the holder of key until the given time if nobody holds it, and returns whoever holds it then. When it
+	// returns without an error the claim is as durable as the store can make it. Asking again with the same holder
+	// returns it again.
+	Claim(ctx context.Context, key, holder string, until time.Time) (string, error)
+	// Revoke marks an id until the given time; revoking twice keeps the later time.
+	Revoke(ctx context.Context, id string, until time.Time) error
+	// Revoked is true when one of the ids is marked.
+	Revoked(ctx context.Context, ids ...string) (bool, error)
+	// Since is the time before which claims may have been forgotten: tokens issued earlier are refused. Zero for a store that
+	// forgets nothing.
+	Since() time.Time
+	io.Closer
+}
+
+// Env is what a store may know of its surroundings.
+type Env struct {
+	// DataDir is the folder for durable data; a store that uses it creates it with mode 0700.
+	DataDir string
+	Logger  *slog.Logger
+}
+
+// Config is a store's configuration; see model.Kind for how JSON and Caddyfile map onto its fields.
+type Config interface {
+	// Key names the resource that is opened once however many configurations use it (a canonical path, an address).
+	Key(Env) (string, error)
+	// Validate checks the configuration without touching anything.
+	Validate() error
+	// Open opens the store.
+	Open(ctx context.Context, env Env) (Store, error)
+}
+
+// Kind registers a store.
+type Kind = model.Kind[Config]

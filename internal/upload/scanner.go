@@ -1,0 +1,20 @@
+// Package upload owns upload bodies: what is read before the target is named, the held-back tail, the spool, digests and
+// limits. It knows no ecosystem; an ecosystem supplies a Scanner, which understands the bytes but never holds or sends them.
+package upload
+
+import "github.com/trustpub/trustpub/internal/model"
+
+// Scanner judges a body while it flows. It is fed every byte once, in order, in pieces of any size, and must use constant
+// memory apart from capped fields. It is used by one goroutine at a time. Errors are *model.Denial.
+type Scanner interface {
+	// Scan takes the next piece and returns the absolute offset up to which bytes may leave to the registry. The offset never
+	// falls, and always stays behind the structural end: the closing boundary, the final brace, the last byte of the last
+	// payload, and all that follows. After an error the scanner is not used again.
+	Scan(p []byte) (release int64, err error)
+	// Target is true once the body has named what it publishes; policies run then, before a byte has left.
+	Target() (model.Target, bool)
+	// Finish is called at the end of the body. Nil means that all agreed and the tail may leave.
+	Finish() error
+	// Artifact describes the published file; it is valid after Finish returned nil.
+	Artifact() model.Artifact
+}
