@@ -90,7 +90,7 @@ type Config struct {
 // foreignAudiences are well-known audiences of other services: a token requested for one of them must not work here.
 var foreignAudiences = map[string]bool{
 	"pypi": true, "testpypi": true, "sigstore": true, "api://AzureADTokenExchange": true, "sts.amazonaws.com": true,
-	"https://identity.docker.com": true, "RubyGems-org": true, "rubygems.org": true,
+	"https://identity.docker.com": true, "RubyGems-org": true,
 }
 
 // CheckAudience refuses an audience that is empty or belongs to a well-known other service.
