@@ -1,0 +1,62 @@
+package upload
+
+import (
+	"io"
+	"sync"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// Observer lets every byte pass at once and only notes what a scanner thinks of them: for observe mode, where a foreign
+// credential is never refused.
+type Observer struct {
+	io.ReadCloser
+	scanner Scanner
+
+	mu    sync.Mutex
+	err   error
+	ended bool
+}
+
+// NewObserver makes an observer of src; a nil scanner notes nothing.
+func NewObserver(src io.ReadCloser, scanner Scanner) *Observer {
+	return &Observer{ReadCloser: src, scanner: scanner}
+}
+
+// Read passes bytes on and feeds the scanner until its first error.
+func (o *Observer) Read(p []byte) (int, error) {
+	n, err := o.ReadCloser.Read(p)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.scanner == nil || o.err != nil || o.ended {
+		return n, err
+	}
+	if n > 0 {
+		_, o.err = o.scanner.Scan(p[:n])
+	}
+	if err == io.EOF { //nolint:errorlint // io.Reader promises the bare value
+		o.ended = true
+		if o.err == nil {
+			o.err = o.scanner.Finish()
+		}
+	}
+	return n, err
+}
+
+// Seen returns the target and the artifact as far as they are known, and the first thing that a judged upload would have
+// been refused for.
+func (o *Observer) Seen() (model.Target, model.Artifact, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.scanner == nil {
+		return model.Target{}, model.Artifact{}, nil
+	}
+	target, named := o.scanner.Target()
+	switch {
+	case o.err != nil:
+		return target, model.Artifact{}, o.err
+	case !named || !o.ended:
+		return target, model.Artifact{}, model.Deny(model.CodeTruncated)
+	}
+	return target, o.scanner.Artifact(), nil
+}

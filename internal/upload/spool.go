@@ -1,0 +1,87 @@
+package upload
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// Spooled is a whole body on disk, judged before its first byte leaves.
+type Spooled struct {
+	file *os.File
+	size int64
+}
+
+// Spool writes src to a nameless file in dir while the scanner reads it, and finishes the scanner. limit bounds the body in
+// bytes. The target is the scanner's.
+func Spool(src io.Reader, scanner Scanner, dir string, limit int64) (*Spooled, model.Target, error) {
+	f, err := os.CreateTemp(dir, "trustpub-spool-*")
+	if err != nil {
+		return nil, model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(err)
+	}
+	// The name goes at once, so that not even a killed process leaves the body behind.
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(err)
+	}
+	s := &Spooled{file: f}
+	target, err := s.take(src, scanner, limit)
+	if err != nil {
+		_ = s.Close()
+		return nil, target, err
+	}
+	return s, target, nil
+}
+
+func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64) (model.Target, error) {
+	p := pieces.Get().(*[]byte)
+	defer pieces.Put(p)
+	piece := (*p)[:pieceSize]
+	for {
+		n, err := src.Read(piece)
+		if n > 0 {
+			if s.size += int64(n); s.size > limit {
+				return model.Target{}, model.Deny(model.CodeTooLarge).Differ("body", "more", byteCount(limit))
+			}
+			if _, scanErr := scanner.Scan(piece[:n]); scanErr != nil {
+				return model.Target{}, scanErr
+			}
+			if _, writeErr := s.file.Write(piece[:n]); writeErr != nil {
+				return model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(writeErr)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return model.Target{}, model.Deny(model.CodeTruncated).Because(err)
+		}
+	}
+	if err := scanner.Finish(); err != nil {
+		return model.Target{}, err
+	}
+	target, ok := scanner.Target()
+	if !ok {
+		return model.Target{}, model.Deny(model.CodeMissingField).Differ("target", "", "a package and a version")
+	}
+	return target, nil
+}
+
+// Size is the body's length in bytes.
+func (s *Spooled) Size() int64 { return s.size }
+
+// ReadAt reads from the body.
+func (s *Spooled) ReadAt(p []byte, off int64) (int, error) { return s.file.ReadAt(p, off) }
+
+// Body reads the body from its start; each call gives a reader of its own.
+func (s *Spooled) Body() io.ReadCloser { return io.NopCloser(io.NewSectionReader(s.file, 0, s.size)) }
+
+// Close gives the disk space back.
+func (s *Spooled) Close() error { return s.file.Close() }
+
+func byteCount[N int | int64](n N) string { return fmt.Sprintf("at most %d bytes", n) }
+
+var _ io.ReaderAt = (*Spooled)(nil)
