@@ -1,0 +1,116 @@
+package gateway
+
+import (
+	"encoding/hex"
+	"net/http"
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// change handles a publish or manage operation inside a registry.
+func (t *transaction) change() error {
+	t.event.Operation = t.op.Name
+	if len(t.op.Targets) > 0 {
+		t.event.Target = &t.op.Targets[0]
+	}
+	if !t.presented.ours() {
+		return t.foreignChange()
+	}
+	if err := checkFraming(t.r); err != nil {
+		return err
+	}
+	if err := t.authenticate(); err != nil {
+		return err
+	}
+	in, err := t.receive(t.permit, t.verdict)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	cred, err := t.issue(in.targets[0])
+	if err != nil {
+		return err
+	}
+	defer t.retire(cred)
+	if err := in.settle(); err != nil {
+		return err
+	}
+	out := forwarded(t.r)
+	restrict(out, &t.reg.Registry, t.op, t.reg.carriers)
+	for name, values := range cred.Header {
+		out.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	return t.send(in.into(out), &guard{t: t, secrets: secretsOf(cred), stream: in.stream, unsafe: true})
+}
+
+// checkFraming refuses what would make the judged bytes differ from the stored ones.
+func checkFraming(r *http.Request) error {
+	for _, line := range r.Header.Values("Content-Encoding") {
+		if !strings.EqualFold(strings.TrimSpace(line), "identity") {
+			return model.Deny(model.CodeContentEncoding).Differ("Content-Encoding", line, "none")
+		}
+	}
+	if len(r.Trailer) > 0 || r.Header.Get("Trailer") != "" {
+		return model.Deny(model.CodeUnsupportedFraming).Differ("Trailer", "announced", "none")
+	}
+	if r.Header.Get("Content-Range") != "" {
+		return model.Deny(model.CodeUnsupportedFraming).Differ("Content-Range", "present", "none")
+	}
+	return nil
+}
+
+// permit asks the policies, then claims the token.
+func (t *transaction) permit(targets []model.Target) error {
+	if err := t.judge(targets); err != nil {
+		return err
+	}
+	return t.claim(targets[0])
+}
+
+// verdict is what must hold before the last bytes leave: the policies of now, the issuer and the revocations of now, one digest
+// for each file name, and a decision that is on record.
+func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) error {
+	if err := t.current(); err != nil {
+		return err
+	}
+	for _, target := range targets {
+		if d := t.g.Policies.Evaluate(t.id, target); !d.Allow {
+			denial := refusal(d)
+			denial.Code, denial.Message = model.CodePolicyChanged, model.CodePolicyChanged.Info().Message
+			return denial
+		}
+	}
+	if artifact != nil {
+		digest := hex.EncodeToString(artifact.SHA256[:])
+		t.event.Size, t.event.SHA256 = artifact.Size, digest
+		if err := t.claimFile(targets[0], digest); err != nil {
+			return err
+		}
+	}
+	t.event.Decision = "allow"
+	return t.record()
+}
+
+// issue asks the registry's source for a credential.
+func (t *transaction) issue(target model.Target) (model.Credential, error) {
+	ctx, cancel := t.step()
+	defer cancel()
+	cred, err := t.reg.Source.Issue(ctx, target, t.id)
+	if err != nil {
+		return cred, model.Deny(model.CodeCredentialUnavailable).Because(err)
+	}
+	return cred, nil
+}
+
+// retire revokes a credential where its source can.
+func (t *transaction) retire(cred model.Credential) {
+	if cred.Revoke == nil {
+		return
+	}
+	ctx, cancel := t.step()
+	defer cancel()
+	if err := cred.Revoke(ctx); err != nil {
+		t.g.Logger.Warn("credential not revoked; it ends by itself", "registry", t.reg.Name, "event", t.event.ID, "error", err)
+	}
+}

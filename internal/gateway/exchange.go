@@ -1,0 +1,238 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// maxExchangeBody bounds the request of an exchange, in bytes: an identity token and little more.
+const maxExchangeBody = 64 << 10
+
+// root answers what the clients of some ecosystem ask at the host root, for all registries of the host and ecosystem.
+func (t *transaction) root() (handled bool, err error) {
+	path := t.r.URL.EscapedPath()
+	for i, reg := range t.route.candidates {
+		if !slices.ContainsFunc(reg.roots, func(root string) bool {
+			return path == root || strings.HasSuffix(root, "/") && strings.HasPrefix(path, root)
+		}) {
+			continue
+		}
+		exchanger, ok := reg.Ecosystem.(ecosystem.Exchanger)
+		if !ok {
+			continue
+		}
+		var group []*registry
+		for _, other := range t.route.candidates[i:] {
+			if other.Protocol == reg.Protocol {
+				group = append(group, other)
+			}
+		}
+		t.dialect = reg.Ecosystem
+		t.reg = nil
+		t.event.Mode = ""
+		t.op, err = exchanger.ClassifyRoot(t.r.Method, path, t.query, t.r.Header)
+		if err != nil {
+			return true, err
+		}
+		if t.op.Registry != "" {
+			group = slices.DeleteFunc(group, func(r *registry) bool { return r.Name != t.op.Registry })
+		}
+		if len(group) == 0 {
+			return true, model.Deny(model.CodeNotFound).Differ("registry", t.op.Registry, "one of this host")
+		}
+		return true, t.exchange(group, reg.Ecosystem)
+	}
+	return false, nil
+}
+
+// exchange answers a discovery, a mint or a revocation for a group of registries. Nothing of it is ever forwarded.
+func (t *transaction) exchange(group []*registry, eco ecosystem.Ecosystem) error {
+	exchanger, ok := eco.(ecosystem.Exchanger)
+	if !ok {
+		return model.Deny(model.CodeUnsupportedOperation).Differ("operation", t.op.Name, "")
+	}
+	t.event.Operation = t.op.Name
+	if t.op.Kind == model.OperationDiscover {
+		t.silent = true
+		reply, err := exchanger.Discover(t.op, t.query, discoverable(group))
+		if err != nil {
+			return err
+		}
+		t.reply(reply)
+		return nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, t.body, maxExchangeBody))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return model.Deny(model.CodeTooLarge).Differ("body of the exchange", "more", "at most 65536 bytes")
+		}
+		return model.Deny(model.CodeTruncated).Because(err)
+	}
+	ex, err := exchanger.ParseExchange(t.op, t.r.Header, body)
+	if err != nil {
+		return err
+	}
+	if t.op.Kind == model.OperationRevoke {
+		return t.revoke(exchanger, ex)
+	}
+	return t.mint(exchanger, ex, group)
+}
+
+func discoverable(group []*registry) []ecosystem.Discoverable {
+	out := make([]ecosystem.Discoverable, 0, len(group))
+	for _, reg := range group {
+		out = append(out, ecosystem.Discoverable{Name: reg.Name, Public: reg.Public, Audience: reg.Audiences[0]})
+	}
+	return out
+}
+
+// mint swaps an identity token for a publish token of the registries whose audience it names and whose policies match.
+func (t *transaction) mint(exchanger ecosystem.Exchanger, ex model.Exchange, group []*registry) error {
+	t.event.Kind, t.event.Credential = model.EventExchange, string(presentedIdentity)
+	if t.g.Tokens.Ours(ex.Token) {
+		return model.Deny(model.CodeInvalidToken).Differ("token", "a publish token", "an identity token")
+	}
+	var audiences []string
+	for _, reg := range group {
+		audiences = append(audiences, reg.Audiences...)
+	}
+	slices.Sort(audiences)
+	id, err := t.g.Verifier.Verify(t.r.Context(), ex.Token, slices.Compact(audiences))
+	if err != nil {
+		return err
+	}
+	t.id = id
+	t.describe()
+	if err := t.current(); err != nil {
+		return err
+	}
+	if id.IssuedAt.Before(t.g.Store.Since()) {
+		return model.Deny(model.CodeIssuedBeforeStart)
+	}
+	grant := &model.Grant{Identity: id, Packages: ex.Packages, SingleUse: ex.SingleUse}
+	urls, err := t.scope(grant, group)
+	if err != nil {
+		return err
+	}
+	if err := t.claimExchange(ex); err != nil {
+		return err
+	}
+	token, err := t.g.Tokens.Mint(t.r.Context(), grant, urls)
+	if err != nil {
+		return err
+	}
+	t.event.PublishToken, t.event.Registries, t.event.Decision = grant.ID, grant.Registries, "allow"
+	if err := t.record(); err != nil {
+		return err
+	}
+	t.reply(exchanger.Minted(t.op, token, grant.Expiry))
+	return nil
+}
+
+// scope finds the registries in reach of the identity, and fills in the grant's. What of a policy needs the package is left
+// open until the upload, unless the exchange named packages.
+func (t *transaction) scope(grant *model.Grant, group []*registry) (urls []string, err error) {
+	var nearest *model.Denial
+	for _, reg := range group {
+		if !slices.Contains(reg.Audiences, grant.Identity.Audience) {
+			continue
+		}
+		target := model.Target{Ecosystem: reg.Protocol, Registry: reg.Name}
+		packages := grant.Packages
+		if len(packages) == 0 {
+			packages = []string{""}
+		}
+		for _, pkg := range packages {
+			target.Package = pkg
+			d := t.anyAction(target)
+			if d.Allow {
+				if !slices.Contains(grant.Registries, reg.Name) {
+					grant.Registries = append(grant.Registries, reg.Name)
+					urls = append(urls, reg.Public.String())
+				}
+				continue
+			}
+			if nearest == nil || d.Reveal && !nearest.Reveal {
+				nearest = refusal(d)
+			}
+		}
+	}
+	if len(grant.Registries) == 0 {
+		if nearest == nil {
+			nearest = model.Deny(model.CodeNoMatchingPolicy)
+		}
+		return nil, nearest
+	}
+	return urls, nil
+}
+
+// anyAction allows an exchange where some action is granted; its denial is that of publishing.
+func (t *transaction) anyAction(target model.Target) model.Decision {
+	target.Action = model.ActionPublish
+	publish := t.g.Policies.Evaluate(t.id, target)
+	if publish.Allow {
+		return publish
+	}
+	for _, action := range model.Actions() {
+		target.Action = action
+		if d := t.g.Policies.Evaluate(t.id, target); d.Allow {
+			return d
+		}
+	}
+	return publish
+}
+
+// claimExchange burns the identity token: once for all, or once for each package where the exchange names it. The first
+// claim keeps an exchanged token from being used directly.
+func (t *transaction) claimExchange(ex model.Exchange) error {
+	key := t.id.ReplayKey()
+	if err := t.hold(key, "exchange"); err != nil {
+		return err
+	}
+	if len(ex.Packages) == 0 {
+		return t.hold(key+"/exchange", t.event.ID)
+	}
+	for _, pkg := range ex.Packages {
+		if err := t.hold(key+"/exchange/"+pkg, t.event.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revoke ends a publish token early. A token that is not ours, or has expired, needs no revoking: that is a success too, as
+// in RFC 7009.
+func (t *transaction) revoke(exchanger ecosystem.Exchanger, ex model.Exchange) error {
+	t.event.Kind, t.event.Credential = model.EventRevocation, string(presentedPublish)
+	grant, err := t.g.Tokens.Verify(t.r.Context(), ex.Token, "")
+	var denial *model.Denial
+	switch {
+	case errors.As(err, &denial) && denial.Status >= http.StatusInternalServerError:
+		return err
+	case err != nil:
+		t.silent = true
+		t.reply(exchanger.Revoked(t.op))
+		return nil
+	}
+	t.grant, t.id = grant, grant.Identity
+	t.event.PublishToken, t.event.Registries = grant.ID, grant.Registries
+	t.describe()
+	ctx, cancel := t.step()
+	defer cancel()
+	if err := t.g.Store.Revoke(ctx, revocationID(grant), grant.Expiry.Add(Leeway)); err != nil {
+		return model.Deny(model.CodeStoreUnavailable).Because(err)
+	}
+	t.event.Decision = "allow"
+	if err := t.record(); err != nil {
+		return err
+	}
+	t.reply(exchanger.Revoked(t.op))
+	return nil
+}

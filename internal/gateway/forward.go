@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
+)
+
+// send runs the chain and turns what came of it into an answer.
+func (t *transaction) send(out *http.Request, g *guard) error {
+	g.target = t.w
+	g.header = http.Header{}
+	err := t.next(g, out)
+	if g.stream != nil {
+		t.stop(g.stream) // from here on nothing else writes to the event
+		if g.denial == nil && !g.sent {
+			g.denial = streamDenial(g.stream)
+		}
+	}
+	t.event.UpstreamStatus = g.status
+	switch {
+	case g.denial != nil:
+		return g.denial
+	case g.sent:
+		if err != nil {
+			t.g.Logger.Debug("the registry's answer broke off", "event", t.event.ID, "error", err)
+			panic(http.ErrAbortHandler) // the client must not take a cut answer for a whole one
+		}
+	case err != nil:
+		return model.Deny(model.CodeUpstreamUnavailable).Because(err)
+	case !g.wrote:
+		return model.Deny(model.CodeUpstreamUnavailable).Because(errNoAnswer)
+	}
+	return g.finish()
+}
+
+// errNoAnswer is for a chain that ends in nothing, which net/http would answer with 200.
+var errNoAnswer = errors.New("no handler answered the request: is a reverse_proxy missing?")
+
+// streamDenial is the refusal that a failed stream holds.
+func streamDenial(s *upload.Stream) *model.Denial {
+	err := s.Err()
+	if err == nil {
+		return nil
+	}
+	var denial *model.Denial
+	if errors.As(err, &denial) {
+		return denial
+	}
+	return model.Deny(model.CodeInternal).Because(err)
+}
+
+// stop takes the client's body back from the registry's side. A read that waits for a silent client is woken by a deadline.
+func (t *transaction) stop(s *upload.Stream) {
+	if s.State() == upload.Pending {
+		_ = http.NewResponseController(t.w).SetReadDeadline(time.Now())
+	}
+	s.Stop()
+}
+
+// read handles a safe operation inside a registry.
+func (t *transaction) read() error {
+	t.event.Operation = t.op.Name
+	t.silent = true
+	out := forwarded(t.r)
+	if !t.presented.ours() {
+		return t.next(t.w, out)
+	}
+	if err := t.authenticate(); err != nil {
+		return err
+	}
+	anonymous(out, t.reg.carriers)
+	cred := model.Credential{}
+	if len(t.op.Targets) > 0 {
+		t.event.Target = &t.op.Targets[0]
+		if err := t.judge(t.op.Targets); err != nil {
+			return err
+		}
+		var err error
+		if cred, err = t.issue(t.op.Targets[0]); err != nil {
+			return err
+		}
+		defer t.retire(cred)
+	}
+	for name, values := range cred.Header {
+		out.Header[http.CanonicalHeaderKey(name)] = values
+		// The answer is searched for the credential, which compression would hide.
+		out.Header.Set("Accept-Encoding", "identity")
+	}
+	return t.send(out, &guard{t: t, secrets: secretsOf(cred)})
+}
+
+// outside handles a path of the host that is in no registry.
+func (t *transaction) outside() error {
+	t.event.Operation = "outside"
+	if err := t.credential(); err != nil {
+		return err
+	}
+	out := forwarded(t.r)
+	switch t.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		t.silent = true
+		if !t.presented.ours() {
+			return t.next(t.w, out)
+		}
+		if err := t.authenticateHost(); err != nil {
+			return err
+		}
+		var carriers []string
+		for _, reg := range t.route.candidates {
+			carriers = append(carriers, reg.carriers...)
+		}
+		anonymous(out, carriers)
+		return t.send(out, &guard{t: t})
+	}
+	if t.presented.ours() || !t.passes() {
+		return model.Deny(model.CodeUnsupportedOperation).
+			Differ("request", t.r.Method+" "+t.r.URL.EscapedPath(), "an operation inside a registry, or one that passthrough names")
+	}
+	t.event.Operation = "passthrough"
+	t.event.Decision = "allow"
+	if err := t.record(); err != nil {
+		return err
+	}
+	return t.next(t.w, out)
+}
+
+// passes is true where the operator let an unsafe request outside every registry through.
+func (t *transaction) passes() bool {
+	path := t.r.URL.EscapedPath()
+	for _, p := range t.g.Passthrough {
+		if p.Method != t.r.Method {
+			continue
+		}
+		if p.Prefix == path {
+			return true
+		}
+		if _, ok := under(path, p.Prefix); ok && p.Prefix[len(p.Prefix)-1] == '/' {
+			return true
+		}
+	}
+	return false
+}
+
+// authenticateHost verifies one of our tokens outside every registry: it is good for nothing there, but a bad one is said to
+// be bad.
+func (t *transaction) authenticateHost() error {
+	var last error = model.Deny(model.CodeInvalidToken)
+	for _, reg := range t.route.candidates {
+		t.reg = reg
+		if last = t.authenticate(); last == nil {
+			break
+		}
+	}
+	t.reg = nil
+	return last
+}

@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// Leeway is added to a token's expiry when a replay claim or a revocation is kept: the clock skew that verification grants,
+// and a margin for a clock that is set back.
+const Leeway = 60 * time.Second
+
+// stepTimeout bounds each question to the store, the audit and a credential source.
+const stepTimeout = 10 * time.Second
+
+// registry is a Registry with what is derived from it.
+type registry struct {
+	Registry
+	prefix   string   // the escaped public path, ending in a slash
+	carriers []string // of its ecosystem
+	roots    []string // paths answered at the host root
+}
+
+// Gateway judges requests and forwards what it lets through. It is safe for concurrent use.
+type Gateway struct {
+	Config
+	registries []registry
+}
+
+// New checks a configuration and makes its gateway.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.SpoolDir == "" {
+		cfg.SpoolDir = os.TempDir()
+	}
+	g := &Gateway{Config: cfg}
+	names := map[string]bool{}
+	for _, reg := range cfg.Registries {
+		if reg.Name == "" || names[reg.Name] {
+			return nil, fmt.Errorf("registry %q: every registry needs a name of its own", reg.Name)
+		}
+		names[reg.Name] = true
+		if reg.Public == nil || !strings.HasSuffix(reg.Public.EscapedPath(), "/") {
+			return nil, fmt.Errorf("registry %q: the public URL must have a path that ends in a slash", reg.Name)
+		}
+		if reg.Ecosystem == nil || reg.Source == nil {
+			return nil, fmt.Errorf("registry %q: an ecosystem and a credential source are needed", reg.Name)
+		}
+		for _, aud := range reg.Audiences {
+			if err := CheckAudience(aud); err != nil {
+				return nil, fmt.Errorf("registry %q: %w", reg.Name, err)
+			}
+		}
+		if reg.SpoolLimit == 0 {
+			reg.SpoolLimit = DefaultSpoolLimit
+		}
+		if reg.Mode == "" {
+			reg.Mode = ModeEnforce
+		}
+		if reg.Body == "" {
+			reg.Body = BodyMode(reg.Ecosystem.DefaultBody())
+		}
+		g.registries = append(g.registries, registry{
+			Registry: reg, prefix: reg.Public.EscapedPath(),
+			carriers: reg.Ecosystem.Carriers(), roots: reg.Ecosystem.RootPaths(),
+		})
+	}
+	return g, nil
+}
+
+// transaction is one request on its way.
+type transaction struct {
+	g     *Gateway
+	w     http.ResponseWriter
+	r     *http.Request
+	next  Next
+	query url.Values
+	body  *touchedBody
+
+	started time.Time
+	event   model.Event
+	// recorded is true once the decision is durable; the outcome follows under the same id.
+	recorded bool
+	// silent requests are counted but not written to the audit: reads that were let through.
+	silent bool
+	status int
+
+	route route
+	reg   *registry
+	// dialect renders denials; nil before an ecosystem is known.
+	dialect   ecosystem.Ecosystem
+	op        model.Operation
+	presented presented
+	many      bool
+	id        *model.Identity
+	grant     *model.Grant
+}
+
+// ServeHTTP judges one request and forwards it through next. original is the URL as the client sent it, nil where the caller
+// cannot tell. An error is one of next's own, for a request that carried none of our tokens.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, original *url.URL, next Next) error {
+	t := &transaction{g: g, r: r, next: next, started: g.Now()}
+	rec := &statusWriter{ResponseWriter: w}
+	t.w = rec
+	t.body = &touchedBody{ReadCloser: r.Body}
+	t.event.ID = eventID()
+	ended := false
+	defer func() {
+		if !ended { // a panic, most often http.ErrAbortHandler of a broken response: the audit must still hear of it
+			t.status = rec.status
+			t.end("aborted")
+		}
+	}()
+	err := t.serve(original)
+	var denial *model.Denial
+	if errors.As(err, &denial) {
+		t.deny(denial)
+		err = nil
+	}
+	t.status = rec.status
+	ended = true
+	t.end("")
+	return err
+}
+
+// serve is the order of the rooms.
+func (t *transaction) serve(original *url.URL) error {
+	if err := t.find(original); err != nil {
+		return err
+	}
+	if handled, err := t.root(); handled || err != nil {
+		return err
+	}
+	if t.route.registry == nil {
+		return t.outside()
+	}
+	op, classifyErr := t.dialect.Classify(t.r.Method, t.route.path, t.query, t.r.Header)
+	t.op = op
+	if err := t.credential(); err != nil {
+		return err
+	}
+	if classifyErr != nil {
+		return t.unknown(classifyErr)
+	}
+	switch op.Kind {
+	case model.OperationRead:
+		return t.read()
+	case model.OperationPublish, model.OperationManage:
+		return t.change()
+	case model.OperationExchange, model.OperationRevoke, model.OperationDiscover:
+		return t.exchange([]*registry{t.reg}, t.dialect)
+	}
+	return model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "")
+}
+
+// find checks the request's own form and finds its registry.
+func (t *transaction) find(original *url.URL) error {
+	t.event.ClientIP = clientIP(t.r)
+	rt, err := t.g.route(t.r.Host, t.r.URL.EscapedPath())
+	if rt.candidates != nil {
+		// From here on a denial speaks a client's dialect, even where the path is refused.
+		t.dialect = rt.candidates[0].Ecosystem
+		if rt.registry != nil {
+			t.dialect = rt.registry.Ecosystem
+		}
+	}
+	if formErr := checkMethod(t.r); formErr != nil {
+		return formErr
+	}
+	if formErr := checkPath(t.r, original); formErr != nil {
+		return formErr
+	}
+	if err != nil {
+		return err
+	}
+	t.route, t.reg = rt, rt.registry
+	t.query, _ = url.ParseQuery(t.r.URL.RawQuery)
+	if t.reg != nil {
+		t.event.Mode = string(t.reg.Mode)
+	}
+	return nil
+}
+
+// credential finds the credential, once the ecosystem's carriers are known.
+func (t *transaction) credential() (err error) {
+	var carriers []string
+	for _, reg := range t.route.candidates {
+		carriers = append(carriers, reg.carriers...)
+	}
+	t.presented, t.many, err = t.g.presented(t.r.Header, t.query, carriers)
+	t.event.Credential = string(t.presented.kind)
+	return err
+}
+
+func clientIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// eventID is 80 random bits in hex.
+func eventID() string {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
+}
+
+// step gives a context for one question to a neighbour: it outlives a client that goes away, and ends by itself.
+func (t *transaction) step() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(t.r.Context()), stepTimeout)
+}

@@ -1,0 +1,259 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
+)
+
+// smallBody is how much of an answer is held back to look for our credential in it, in bytes.
+const smallBody = 64 << 10
+
+// minSecret is the shortest secret that is looked for: shorter ones stand in any text by chance.
+const minSecret = 6
+
+// answerHeaders never come back from a registry to an unsafe request, or to one that carried our credential.
+var answerHeaders = []string{
+	"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Authorization", "X-Devpi-Auth",
+	"X-Auth-Token", "X-Jfrog-Art-Api", "X-Nuget-Apikey", "Private-Token", "Refresh", "Clear-Site-Data",
+}
+
+// guard stands between the registry's answer and the client. It holds the answer of a judged request to what a client may
+// see, and never lets a status pass before the verdict. It deliberately has no Unwrap and no Hijack: nothing tunnels.
+type guard struct {
+	t       *transaction
+	target  http.ResponseWriter
+	header  http.Header
+	stream  *upload.Stream
+	secrets []string
+	unsafe  bool
+	// foreign: the request carried the client's own credential, so its refusal is the client's business.
+	foreign bool
+
+	wrote  bool // the registry's status was seen
+	sent   bool // it went to the client
+	status int
+	held   []byte
+	holds  bool
+	denial *model.Denial
+}
+
+// Header is the registry's answer's header, kept apart until it is judged.
+func (g *guard) Header() http.Header { return g.header }
+
+// WriteHeader judges the registry's status.
+func (g *guard) WriteHeader(status int) {
+	if g.wrote || status < 200 {
+		return // informational answers tell nothing that may pass before the verdict
+	}
+	g.wrote, g.status = true, status
+	if g.denial = g.judge(status); g.denial != nil {
+		return
+	}
+	if len(g.secrets) > 0 && g.mayQuote() {
+		g.holds = true
+		return
+	}
+	g.release()
+}
+
+// judge finds a reason to withhold the answer.
+func (g *guard) judge(status int) *model.Denial {
+	if g.stream != nil {
+		switch g.stream.State() {
+		case upload.Failed:
+			return streamDenial(g.stream)
+		case upload.Pending:
+			if status < 300 {
+				return model.Deny(model.CodeUpstreamAnsweredEarly)
+			}
+		}
+	}
+	switch {
+	case (status == http.StatusUnauthorized || status == http.StatusForbidden) && len(g.secrets) > 0:
+		return model.Deny(model.CodeUpstreamRefusedCredential).Because(statusError(status))
+	case g.unsafe && status >= 300 && status < 400:
+		return model.Deny(model.CodeUpstreamRedirected).Because(statusError(status))
+	}
+	return nil
+}
+
+// statusError is a registry's status as the cause of a denial.
+type statusError int
+
+func (s statusError) Error() string { return "the registry answered " + strconv.Itoa(int(s)) }
+
+// mayQuote is true for an answer small enough to be looked at, or of unknown size.
+func (g *guard) mayQuote() bool {
+	n, err := strconv.ParseInt(g.header.Get("Content-Length"), 10, 64)
+	return err != nil || n <= smallBody
+}
+
+// Write passes the answer on, or holds a small one back.
+func (g *guard) Write(p []byte) (int, error) {
+	if !g.wrote {
+		g.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case g.denial != nil:
+		return len(p), nil // replaced; the registry may finish its sentence
+	case !g.holds:
+		return g.target.Write(p)
+	}
+	g.held = append(g.held, p...)
+	if len(g.held) > smallBody {
+		g.settle()
+	}
+	return len(p), nil
+}
+
+// FlushError is what http.ResponseController calls; a held answer stays held.
+func (g *guard) FlushError() error {
+	if g.holds || g.denial != nil || !g.sent {
+		return nil
+	}
+	return http.NewResponseController(g.target).Flush()
+}
+
+// Flush is FlushError for older callers.
+func (g *guard) Flush() { _ = g.FlushError() }
+
+// EnableFullDuplex passes through to the server.
+func (g *guard) EnableFullDuplex() error {
+	return http.NewResponseController(g.target).EnableFullDuplex()
+}
+
+// SetReadDeadline passes through to the server.
+func (g *guard) SetReadDeadline(at time.Time) error {
+	return http.NewResponseController(g.target).SetReadDeadline(at)
+}
+
+// SetWriteDeadline passes through to the server.
+func (g *guard) SetWriteDeadline(at time.Time) error {
+	return http.NewResponseController(g.target).SetWriteDeadline(at)
+}
+
+// settle decides about a held answer: withheld where it quotes the credential, else sent.
+func (g *guard) settle() {
+	g.holds = false
+	for _, secret := range g.secrets {
+		if bytes.Contains(g.held, []byte(secret)) || headerContains(g.header, secret) {
+			g.denial = model.Deny(model.CodeUpstreamQuotedCredential).Because(statusError(g.status))
+			g.held = nil
+			return
+		}
+	}
+	g.release()
+	if len(g.held) > 0 {
+		_, _ = g.target.Write(g.held)
+		g.held = nil
+	}
+}
+
+// finish settles what is still held when the registry's answer has ended.
+func (g *guard) finish() error {
+	if g.holds {
+		g.settle()
+	}
+	if g.denial != nil {
+		return g.denial
+	}
+	return nil
+}
+
+// release sends status and the headers that may pass.
+func (g *guard) release() {
+	if g.unsafe || len(g.secrets) > 0 {
+		for _, name := range answerHeaders {
+			if g.foreign && name == "Www-Authenticate" {
+				continue
+			}
+			g.header.Del(name)
+		}
+		g.header.Set("Cache-Control", "no-store")
+		g.location()
+	}
+	dst := g.target.Header()
+	for name, values := range g.header {
+		dst[name] = values
+	}
+	g.sent = true
+	g.target.WriteHeader(g.status)
+}
+
+// location keeps a Location on the public host, turns one that names the registry's path behind another host into ours, and
+// drops the rest: it would leak the registry's own address.
+func (g *guard) location() {
+	for _, name := range []string{"Location", "Content-Location"} {
+		value := g.header.Get(name)
+		if value == "" {
+			continue
+		}
+		u, err := url.Parse(value)
+		public := g.t.route.candidates[0].Public
+		if g.t.reg != nil {
+			public = g.t.reg.Public
+		}
+		switch {
+		case err != nil || len(g.header.Values(name)) > 1:
+			g.header.Del(name)
+		case u.Host == "" && u.Scheme == "" && !strings.HasPrefix(value, "/\\"):
+		case sameHost(u.Host, public):
+		case strings.HasPrefix(u.EscapedPath(), public.EscapedPath()):
+			u.Scheme, u.Host, u.User = public.Scheme, public.Host, nil
+			g.header.Set(name, u.String())
+		default:
+			g.header.Del(name)
+		}
+	}
+}
+
+// secretsOf lists the texts by which an answer could quote a credential.
+func secretsOf(cred model.Credential) []string {
+	var out []string
+	add := func(s string) {
+		if len(s) >= minSecret {
+			out = append(out, s)
+		}
+	}
+	for _, values := range cred.Header {
+		for _, v := range values {
+			scheme, rest, ok := strings.Cut(v, " ")
+			if !ok {
+				add(v)
+				continue
+			}
+			add(rest)
+			if strings.EqualFold(scheme, "Basic") {
+				if b, err := base64.StdEncoding.DecodeString(rest); err == nil {
+					_, password, _ := strings.Cut(string(b), ":")
+					add(password)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func headerContains(h http.Header, secret string) bool {
+	for _, values := range h {
+		for _, v := range values {
+			if strings.Contains(v, secret) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var (
+	_ http.ResponseWriter = (*guard)(nil)
+	_ http.Flusher        = (*guard)(nil)
+)

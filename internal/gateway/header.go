@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// headerIdentity carries an identity token beside a foreign credential while an organisation moves over.
+const headerIdentity = "X-Trustpub-Identity"
+
+// hopHeaders never travel on: RFC 9110 section 7.6.1 and what Caddy's reverse proxy removes.
+var hopHeaders = []string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Upgrade",
+	"Http2-Settings", "Alt-Svc",
+}
+
+// shapingHeaders let a client choose what URL, user or method a registry sees, so they are removed from every request.
+var shapingHeaders = []string{
+	"X-Outside-Url", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix",
+	"X-Forwarded-Path", "X-Forwarded-Uri", "X-Forwarded-Server", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Original-Url", "X-Original-Uri",
+	"X-Original-Host", "X-Rewrite-Url", "X-Script-Name", "Script-Name", "X-Host", "Front-End-Https",
+	"X-Remote-User", "Remote-User", "X-Webauth-User", "X-Webauth-Email", "X-Webauth-Fullname", "X-Forwarded-User", "X-Forwarded-Email",
+	"X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups",
+	"X-Authenticated-User", "X-User", "X-Rut-User",
+	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+	"Idempotency-Key", headerIdentity,
+}
+
+// credentialHeaders are read as credentials by one registry or another, beside what an ecosystem names.
+var credentialHeaders = []string{
+	"Authorization", "X-Devpi-Auth", "X-Jfrog-Art-Api", "X-Nuget-Apikey", "Private-Token", "Job-Token", "Deploy-Token", "X-Api-Key", "Cookie",
+}
+
+// credentialKeys are query keys that one registry or another reads as a credential.
+var credentialKeys = []string{"token", "access_token", "job_token", "private_token", "api_key", "apikey", "auth"}
+
+// unsafeHeaders may travel with an unsafe request of any ecosystem.
+var unsafeHeaders = []string{"Accept", "Accept-Language", "Content-Type", "User-Agent", "X-Forwarded-For"}
+
+// clean makes the header of the forwarded request: a copy without hop-by-hop, shaping and connection-named headers. The
+// original stays as it is, since error routes see it again.
+func clean(in http.Header) http.Header {
+	out := in.Clone()
+	for _, line := range in.Values("Connection") {
+		for token := range strings.SplitSeq(line, ",") {
+			// A client that names Authorization here would make a later proxy drop the credential that we set.
+			out.Del(textproto.TrimString(token))
+		}
+	}
+	for _, h := range hopHeaders {
+		out.Del(h)
+	}
+	for _, h := range shapingHeaders {
+		out.Del(h)
+	}
+	return out
+}
+
+// dropCredentials removes every carrier of a credential.
+func dropCredentials(h http.Header, carriers []string) {
+	for _, name := range credentialHeaders {
+		h.Del(name)
+	}
+	for _, name := range carriers {
+		h.Del(name)
+	}
+}
+
+// keepOnly leaves the named headers.
+func keepOnly(h http.Header, lists ...[]string) {
+	for name := range h {
+		if !slices.ContainsFunc(lists, func(list []string) bool {
+			return slices.ContainsFunc(list, func(want string) bool { return strings.EqualFold(want, name) })
+		}) {
+			delete(h, name)
+		}
+	}
+}
+
+// keepQuery leaves the named keys of a query, in their order and spelling.
+func keepQuery(raw string, keep func(key string) bool) string {
+	if raw == "" {
+		return ""
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		key, _, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(key); err == nil && keep(name) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+func isCredentialKey(key string) bool {
+	return slices.ContainsFunc(credentialKeys, func(k string) bool { return strings.EqualFold(k, key) })
+}
+
+// forwarded makes the request that goes on, without a body plan: cleaned headers, no trailers.
+func forwarded(r *http.Request) *http.Request {
+	out := new(http.Request)
+	*out = *r
+	out.Header = clean(r.Header)
+	out.Trailer = nil
+	out.TransferEncoding = nil
+	return out
+}
+
+// withQuery replaces the query of a forwarded request.
+func withQuery(out *http.Request, raw string) {
+	if raw == out.URL.RawQuery {
+		return
+	}
+	u := *out.URL
+	u.RawQuery, u.ForceQuery = raw, false
+	out.URL = &u
+	out.RequestURI = u.RequestURI()
+}
+
+// anonymous strips a forwarded read of everything that could be a credential.
+func anonymous(out *http.Request, carriers []string) {
+	dropCredentials(out.Header, carriers)
+	withQuery(out, keepQuery(out.URL.RawQuery, func(k string) bool { return !isCredentialKey(k) }))
+}
+
+// restrict leaves an unsafe request only what the operation allows.
+func restrict(out *http.Request, reg *Registry, op model.Operation, carriers []string, extra ...string) {
+	foreign := http.Header{}
+	for _, name := range extra {
+		if v := out.Header.Values(name); len(v) > 0 {
+			foreign[http.CanonicalHeaderKey(name)] = v
+		}
+	}
+	dropCredentials(out.Header, carriers)
+	keepOnly(out.Header, unsafeHeaders, op.Headers, reg.Headers)
+	for name, v := range foreign {
+		out.Header[name] = v
+	}
+	withQuery(out, keepQuery(out.URL.RawQuery, func(k string) bool {
+		return slices.Contains(op.Query, k) || slices.Contains(reg.Query, k)
+	}))
+}

@@ -1,0 +1,143 @@
+package gateway
+
+import (
+	"slices"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// authenticate verifies our token for the registry and fills in identity and grant.
+func (t *transaction) authenticate() error {
+	ctx := t.r.Context()
+	if t.presented.kind == presentedPublish {
+		grant, err := t.g.Tokens.Verify(ctx, t.presented.token, t.reg.Public.String())
+		if err != nil {
+			return err
+		}
+		t.grant, t.id = grant, grant.Identity
+		t.event.PublishToken = grant.ID
+		t.describe()
+		if !slices.Contains(grant.Registries, t.reg.Name) {
+			return model.Deny(model.CodeOutOfScope).Differ("registry", t.reg.Name, "one in the token's scope")
+		}
+		return t.current()
+	}
+	if t.reg.DirectOff {
+		return model.Deny(model.CodeDirectOff)
+	}
+	id, err := t.g.Verifier.Verify(ctx, t.presented.token, t.reg.Audiences)
+	if err != nil {
+		return err
+	}
+	t.id = id
+	t.describe()
+	return t.current()
+}
+
+// describe puts the identity into the audit event.
+func (t *transaction) describe() {
+	t.event.Issuer, t.event.JTI, t.event.IdentitySHA256 = t.id.Issuer, t.id.JTI, t.id.DigestHex()
+	t.event.Run = t.g.Verifier.Run(t.id)
+}
+
+// current asks what may have changed since a token was issued: its issuer, and revocations. It runs at the start and again
+// before the held-back tail leaves.
+func (t *transaction) current() error {
+	if !t.g.Verifier.Active(t.id.Issuer) {
+		return model.Deny(model.CodeUnknownIssuer).Differ("issuer", t.id.Issuer, "a configured and enabled issuer")
+	}
+	ids := []string{t.id.ReplayKey()}
+	if t.grant != nil {
+		ids = append(ids, revocationID(t.grant))
+	}
+	ctx, cancel := t.step()
+	defer cancel()
+	revoked, err := t.g.Store.Revoked(ctx, ids...)
+	if err != nil {
+		return model.Deny(model.CodeStoreUnavailable).Because(err)
+	}
+	if revoked {
+		return model.Deny(model.CodeRevoked)
+	}
+	return nil
+}
+
+func revocationID(grant *model.Grant) string { return "publish-token/" + grant.ID }
+
+// judge asks the policies about every target.
+func (t *transaction) judge(targets []model.Target) error {
+	for _, target := range targets {
+		if t.grant != nil && len(t.grant.Packages) > 0 && !slices.Contains(t.grant.Packages, target.Package) {
+			return model.Deny(model.CodeOutOfScope).Differ("package", target.Package, "one that the token was minted for")
+		}
+		if d := t.g.Policies.Evaluate(t.id, target); !d.Allow {
+			return refusal(d)
+		} else if t.event.Policy == "" {
+			t.event.Policy = d.Policy
+		}
+	}
+	return nil
+}
+
+// refusal turns a policy decision into a denial.
+func refusal(d model.Decision) *model.Denial {
+	code := d.Code
+	if code == "" {
+		code = model.CodeNoMatchingPolicy
+	}
+	denial := model.Deny(code)
+	hint := denial.Hint
+	denial.Decision = d
+	denial.Code = code
+	if denial.Hint == "" {
+		denial.Hint = hint
+	}
+	return denial
+}
+
+// claim makes the token belong to one release (a directly used identity token) or one file (a single-use publish token). It
+// runs after the policy matched, so that a refused token is not burned.
+func (t *transaction) claim(target model.Target) error {
+	switch {
+	case t.grant == nil:
+		if since := t.g.Store.Since(); t.id.IssuedAt.Before(since) {
+			return model.Deny(model.CodeIssuedBeforeStart)
+		}
+		return t.hold(t.id.ReplayKey(), "direct/"+target.Release())
+	case t.grant.SingleUse:
+		if since := t.g.Store.Since(); t.grant.IssuedAt.Before(since) {
+			return model.Deny(model.CodeIssuedBeforeStart)
+		}
+		return t.hold(revocationID(t.grant), "single/"+target.Release()+"/"+target.File)
+	}
+	return nil
+}
+
+// claimFile makes a file name of the release belong to one digest. It runs when the whole file was seen.
+func (t *transaction) claimFile(target model.Target, digest string) error {
+	switch {
+	case t.grant == nil:
+		return t.hold(t.id.ReplayKey()+"/file/"+target.File, digest)
+	case t.grant.SingleUse:
+		return t.hold(revocationID(t.grant)+"/file/"+target.File, digest)
+	}
+	return nil
+}
+
+// hold claims a key in the store until its token can no longer be valid.
+func (t *transaction) hold(key, holder string) error {
+	until := t.id.TokenExpiry
+	if t.grant != nil && t.grant.Expiry.After(until) {
+		until = t.grant.Expiry
+	}
+	ctx, cancel := t.step()
+	defer cancel()
+	got, err := t.g.Store.Claim(ctx, key, holder, until.Add(Leeway))
+	if err != nil {
+		return model.Deny(model.CodeStoreUnavailable).Because(err)
+	}
+	if got != holder {
+		return model.Deny(model.CodeReplayed)
+	}
+	return nil
+}

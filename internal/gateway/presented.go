@@ -1,0 +1,140 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// presentedKind is how a client proves itself.
+type presentedKind string
+
+const (
+	presentedNone     presentedKind = "none"
+	presentedIdentity presentedKind = "identity_token"
+	presentedPublish  presentedKind = "publish_token"
+	presentedForeign  presentedKind = "foreign"
+)
+
+// presented is the one credential of a request.
+type presented struct {
+	kind presentedKind
+	// token is ours only; a foreign credential is never taken out of its carrier.
+	token string
+	// carrier is the header that carries a foreign credential; empty where it is a query key.
+	carrier string
+}
+
+// ours is true for a token that is judged and never forwarded.
+func (p presented) ours() bool { return p.kind == presentedIdentity || p.kind == presentedPublish }
+
+// presented finds the credential of a request. Two lines of Authorization, or one of our tokens beside anything else, are
+// refused; several foreign ones are returned with many set, since a read may pass as it is.
+func (g *Gateway) presented(h http.Header, query url.Values, carriers []string) (p presented, many bool, err error) {
+	if len(h.Values("Authorization")) > 1 {
+		return p, true, model.Deny(model.CodeMultipleCredentials).Differ("Authorization", "more than one line", "one")
+	}
+	p.kind = presentedNone
+	found, mine := 0, 0
+	look := func(carrier string, values []string) error {
+		for _, v := range values {
+			found++
+			one, err := g.recognise(v)
+			if err != nil {
+				return err
+			}
+			if one.ours() {
+				mine++
+			}
+			if p.kind == presentedNone || one.ours() {
+				p = one
+				p.carrier = carrier
+			}
+		}
+		return nil
+	}
+	seen := map[string]bool{"Cookie": true} // a cookie alone proves nothing here, and never travels with an unsafe request
+	for _, list := range [][]string{credentialHeaders, carriers} {
+		for _, name := range list {
+			name = http.CanonicalHeaderKey(name)
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			if err := look(name, h[name]); err != nil {
+				return p, true, err
+			}
+		}
+	}
+	for key, values := range query {
+		if isCredentialKey(key) {
+			if err := look("", values); err != nil {
+				return p, true, err
+			}
+		}
+	}
+	if mine > 0 && found > 1 {
+		return p, true, model.Deny(model.CodeMultipleCredentials).Differ("credentials", "several", "one")
+	}
+	return p, found > 1, nil
+}
+
+// recognise tells our tokens from everything else, in whatever form a header carries them: Basic, a scheme and a token, a raw
+// token, or base64 of user:password.
+func (g *Gateway) recognise(value string) (presented, error) {
+	value = strings.TrimSpace(value)
+	if kind := g.kindOf(value); kind != presentedForeign {
+		return presented{kind: kind, token: value}, nil
+	}
+	scheme, rest, ok := strings.Cut(value, " ")
+	rest = strings.TrimSpace(rest)
+	pair := value
+	if ok {
+		pair = rest
+		if kind := g.kindOf(rest); kind != presentedForeign && !strings.EqualFold(scheme, "Basic") {
+			return presented{kind: kind, token: rest}, nil
+		}
+	}
+	user, password, ok := userPassword(pair)
+	if !ok {
+		return presented{kind: presentedForeign}, nil
+	}
+	userKind, passwordKind := g.kindOf(user), g.kindOf(password)
+	switch {
+	case passwordKind != presentedForeign && userKind != presentedForeign,
+		userKind != presentedForeign && password != "":
+		return presented{}, model.Deny(model.CodeMultipleCredentials).Differ("Basic credential", "a token as user beside a password", "user __token__ and the token as password")
+	case passwordKind != presentedForeign:
+		return presented{kind: passwordKind, token: password}, nil
+	case userKind != presentedForeign:
+		return presented{kind: userKind, token: user}, nil
+	}
+	return presented{kind: presentedForeign}, nil
+}
+
+// userPassword decodes base64 of user:password, with or without padding, in either alphabet.
+func userPassword(s string) (user, password string, ok bool) {
+	s = strings.TrimRight(s, "=")
+	b, err := base64.RawStdEncoding.DecodeString(s)
+	if err != nil {
+		if b, err = base64.RawURLEncoding.DecodeString(s); err != nil {
+			return "", "", false
+		}
+	}
+	return strings.Cut(string(b), ":")
+}
+
+func (g *Gateway) kindOf(raw string) presentedKind {
+	switch {
+	case raw == "":
+		return presentedForeign
+	case g.Tokens.Ours(raw):
+		return presentedPublish
+	case g.Verifier.Ours(raw):
+		return presentedIdentity
+	}
+	return presentedForeign
+}

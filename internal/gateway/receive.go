@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
+)
+
+// incoming is the body of an unsafe request, named and ready to be forwarded.
+type incoming struct {
+	// targets are what body and URL name; there is always one.
+	targets []model.Target
+	// stream is set for a body that is judged while it flows.
+	stream *upload.Stream
+	body   io.ReadCloser
+	length int64
+	// settle passes the verdict on a body that is wholly here already; a stream's falls at its end.
+	settle func() error
+	close  func()
+}
+
+// receive reads as much of the body as naming the target takes (all of it, for a spool), asks permit about the targets, and
+// arranges for verdict to be asked before the last bytes leave.
+func (t *transaction) receive(
+	permit func([]model.Target) error, verdict func([]model.Target, *model.Artifact) error,
+) (*incoming, error) {
+	var in *incoming
+	var err error
+	switch {
+	case t.op.Body == model.BodyNone:
+		in, err = t.receiveNothing(verdict)
+	case t.op.Body == model.BodySpool, t.reg.Body == BodySpooled:
+		in, err = t.receiveSpooled(verdict)
+	default:
+		in, err = t.receiveStream(verdict)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(in.targets) == 0 {
+		err = model.Deny(model.CodeUnsupportedOperation).Differ("operation", t.op.Name, "one that names what it acts on")
+	} else {
+		t.event.Target = &in.targets[0]
+		err = permit(in.targets)
+	}
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
+}
+
+func (t *transaction) receiveNothing(verdict func([]model.Target, *model.Artifact) error) (*incoming, error) {
+	if t.r.ContentLength != 0 {
+		return nil, model.Deny(model.CodeUnsupportedFraming).Differ("body", "present", "none")
+	}
+	return &incoming{
+		targets: t.op.Targets, body: http.NoBody,
+		settle: func() error { return verdict(t.op.Targets, nil) },
+		close:  func() {},
+	}, nil
+}
+
+func (t *transaction) receiveStream(verdict func([]model.Target, *model.Artifact) error) (*incoming, error) {
+	scanner, err := t.dialect.Open(t.op, t.r.Header)
+	if err != nil {
+		return nil, err
+	}
+	in := &incoming{length: -1, settle: func() error { return nil }}
+	if t.reg.Body == BodyAsSent {
+		in.length = t.r.ContentLength
+	}
+	in.stream = upload.NewStream(t.body, scanner, func() error {
+		artifact := scanner.Artifact()
+		return verdict(in.targets, &artifact)
+	})
+	in.body = in.stream
+	in.close = func() { t.stop(in.stream) }
+	named, err := in.stream.Head(upload.DefaultHeadLimit)
+	if err != nil {
+		t.seen(named)
+		in.close()
+		return nil, err
+	}
+	in.targets = t.targets(named)
+	return in, nil
+}
+
+func (t *transaction) receiveSpooled(verdict func([]model.Target, *model.Artifact) error) (*incoming, error) {
+	scanner, err := t.dialect.Open(t.op, t.r.Header)
+	if err != nil {
+		return nil, err
+	}
+	spooled, named, err := upload.Spool(t.body, scanner, t.g.SpoolDir, t.reg.SpoolLimit)
+	t.seen(named)
+	if err != nil {
+		return nil, err
+	}
+	if t.op.Body == model.BodySpool {
+		if err := t.dialect.Inspect(t.op, t.r.Header, named, spooled, spooled.Size()); err != nil {
+			_ = spooled.Close()
+			return nil, err
+		}
+	}
+	in := &incoming{targets: t.targets(named), body: spooled.Body(), length: spooled.Size(), close: func() { _ = spooled.Close() }}
+	in.settle = func() error {
+		artifact := scanner.Artifact()
+		return verdict(in.targets, &artifact)
+	}
+	return in, nil
+}
+
+// seen notes a target for the audit, even where the upload is refused.
+func (t *transaction) seen(target model.Target) {
+	if target.Package != "" {
+		t.event.Target = &target
+	}
+}
+
+// targets joins what the body names and what the URL names.
+func (t *transaction) targets(named model.Target) []model.Target {
+	return append([]model.Target{named}, t.op.Targets...)
+}
+
+// into puts the body into a forwarded request.
+func (in *incoming) into(out *http.Request) *http.Request {
+	// The answer is searched for the credential, which compression would hide.
+	out.Header.Set("Accept-Encoding", "identity")
+	out.Header.Del("Content-Length")
+	out.Body, out.ContentLength, out.GetBody = in.body, in.length, nil
+	return out
+}

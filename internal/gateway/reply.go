@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+const (
+	// drainBytes and drainTime bound what is read of a refused upload, so that its client gets to read the refusal.
+	drainBytes = 8 << 20
+	drainTime  = 2 * time.Second
+)
+
+// deny writes a denial in the client's dialect, and into the audit.
+func (t *transaction) deny(d *model.Denial) {
+	d.Event = t.event.ID
+	t.silent = false
+	t.event.Decision, t.event.Code, t.event.Message = "deny", d.Code, d.Message
+	t.event.Policy, t.event.Field, t.event.Got, t.event.Want = d.Policy, d.Field, d.Got, d.Want
+	if d.Cause != nil {
+		level := t.g.Logger.Info
+		if d.Status >= http.StatusInternalServerError {
+			level = t.g.Logger.Warn
+		}
+		level("request refused", "event", d.Event, "code", d.Code, "error", d.Cause)
+	}
+	if !t.recorded {
+		t.event.Kind = model.EventDecision
+		t.event.Time = t.g.Now().UTC()
+		t.g.Auditor.Note(t.event)
+		t.recorded = true
+	}
+	if t.r.Context().Err() != nil {
+		return // nobody is there to read it
+	}
+	told := *d
+	if !told.Reveal {
+		told.Policy, told.Field, told.Got, told.Want = "", "", "", ""
+	}
+	var reply model.Reply
+	if t.dialect != nil {
+		reply = t.dialect.Render(t.op, &told)
+	} else {
+		reply = plain(&told)
+	}
+	if d.RetryAfter > 0 {
+		if reply.Header == nil {
+			reply.Header = http.Header{}
+		}
+		reply.Header.Set("Retry-After", strconv.Itoa(int((d.RetryAfter+time.Second-1)/time.Second)))
+	}
+	t.reply(reply)
+}
+
+// plain is the answer where no ecosystem is known.
+func plain(d *model.Denial) model.Reply {
+	return model.Reply{
+		Status: d.Status,
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
+		Body:   []byte(d.Sentence() + "\n"),
+		Reason: d.Sentence(),
+	}
+}
+
+// reply writes a whole answer. An error with a reason phrase is written by hand on HTTP/1.x, since net/http has no way to
+// say one and some clients show nothing else.
+func (t *transaction) reply(reply model.Reply) {
+	h := t.w.Header()
+	for name, values := range reply.Header {
+		h[http.CanonicalHeaderKey(name)] = values
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(reply.Body)))
+	expecting := strings.EqualFold(t.r.Header.Get("Expect"), "100-continue") && !t.body.touched
+	if expecting {
+		// Caddy would read the whole body for a client that waits for a word first, unless the connection ends here.
+		h.Set("Connection", "close")
+	} else if reply.Status >= 400 {
+		t.drain()
+	}
+	if reply.Status >= 400 && reply.Reason != "" && t.r.ProtoMajor == 1 && t.hijack(reply) {
+		return
+	}
+	t.w.WriteHeader(reply.Status)
+	if t.r.Method != http.MethodHead {
+		_, _ = t.w.Write(reply.Body)
+	}
+}
+
+// drain reads what the client still sends, within bounds: one that is busy writing would see a reset instead of the answer.
+func (t *transaction) drain() {
+	if t.r.Body == nil || t.r.Body == http.NoBody || t.body.ended {
+		return
+	}
+	_ = http.NewResponseController(t.w).SetReadDeadline(time.Now().Add(drainTime))
+	_, _ = io.CopyN(io.Discard, t.body, drainBytes)
+}
+
+// hijack writes the answer with its reason phrase and ends the connection. False where the connection can't be had.
+func (t *transaction) hijack(reply model.Reply) bool {
+	conn, rw, err := http.NewResponseController(t.w).Hijack()
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(drainTime))
+	fmt.Fprintf(rw, "HTTP/%d.%d %03d %s\r\n", t.r.ProtoMajor, t.r.ProtoMinor, reply.Status, model.OneLine(reply.Reason, 1200))
+	h := t.w.Header().Clone()
+	h.Set("Connection", "close")
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	_ = h.Write(rw)
+	_, _ = rw.WriteString("\r\n")
+	if t.r.Method != http.MethodHead {
+		_, _ = rw.Write(reply.Body)
+	}
+	_ = rw.Flush()
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && !t.body.ended && t.r.ContentLength != 0 {
+		// Bytes that arrive after a full close would reset the connection and take the answer with them.
+		_ = half.CloseWrite()
+		linger(conn)
+	}
+	// Tells the recorders above, which count by the status that they saw.
+	t.w.WriteHeader(reply.Status)
+	return true
+}
+
+func linger(conn net.Conn) {
+	_, _ = io.CopyN(io.Discard, conn, drainBytes)
+}
+
+// touchedBody remembers whether the body was read at all and whether it has ended.
+type touchedBody struct {
+	io.ReadCloser
+	touched, ended bool
+}
+
+// Read notes the first read and the end.
+func (b *touchedBody) Read(p []byte) (int, error) {
+	b.touched = true
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.ended = true
+	}
+	return n, err
+}
+
+// statusWriter remembers the status that a client got.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the final status.
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes the implied status.
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the server's own writer.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
