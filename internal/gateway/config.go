@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -70,7 +71,7 @@ type Passthrough struct {
 	Method, Prefix string
 }
 
-// Config is all that a Gateway needs. Every field but Passthrough, SpoolDir and Now is required.
+// Config is all that a Gateway needs. Every field but Passthrough, SpoolDir, ClientIP and Now is required.
 type Config struct {
 	Registries  []Registry
 	Passthrough []Passthrough
@@ -83,6 +84,8 @@ type Config struct {
 	Logger      *slog.Logger
 	// SpoolDir is where bodies are spooled; empty: the system's folder for temporary files.
 	SpoolDir string
+	// ClientIP is the client's address for the audit, trusted proxies considered; nil: that of the connection.
+	ClientIP func(*http.Request) string
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }

@@ -43,6 +43,9 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.ClientIP == nil {
+		cfg.ClientIP = clientIP
+	}
 	if cfg.SpoolDir == "" {
 		cfg.SpoolDir = os.TempDir()
 	}
@@ -168,7 +171,7 @@ func (t *transaction) serve(original *url.URL) error {
 
 // find checks the request's own form and finds its registry.
 func (t *transaction) find(original *url.URL) error {
-	t.event.ClientIP = clientIP(t.r)
+	t.event.ClientIP = t.g.ClientIP(t.r)
 	rt, err := t.g.route(t.r.Host, t.r.URL.EscapedPath())
 	if rt.candidates != nil {
 		// From here on a denial speaks a client's dialect, even where the path is refused.

@@ -30,8 +30,8 @@ const defaultInterval = time.Second
 
 // Config says where the file is and how durable its lines are.
 type Config struct {
-	// Path of the file; a relative one is below the working directory of the process.
-	Path string `json:"path,omitempty" caddyfile:"arg"`
+	// Path of the file; a relative one is below the folder of the Caddyfile, in JSON below the process's working directory.
+	Path string `json:"path,omitempty" caddyfile:"arg,path"`
 	// Fsync is "always" (the default), "interval" or "never".
 	Fsync string `json:"fsync,omitempty"`
 	// Interval is how often "interval" syncs; default 1s.
