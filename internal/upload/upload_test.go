@@ -1,0 +1,229 @@
+package upload_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
+)
+
+// lineScanner is the smallest real grammar: a first line names the package, the last byte must be '.', and the last four bytes
+// are the structural end.
+type lineScanner struct {
+	seen []byte
+	bad  int // refuse once this many bytes were seen; 0: never
+}
+
+var errBad = model.Deny(model.CodeMalformedUpload)
+
+func (s *lineScanner) Scan(p []byte) (int64, error) {
+	s.seen = append(s.seen, p...)
+	if s.bad > 0 && len(s.seen) >= s.bad {
+		return 0, errBad
+	}
+	return int64(max(0, len(s.seen)-4)), nil
+}
+
+func (s *lineScanner) Target() (model.Target, bool) {
+	name, _, ok := bytes.Cut(s.seen, []byte("\n"))
+	return model.Target{Package: string(name)}, ok
+}
+
+func (s *lineScanner) Finish() error {
+	if !bytes.HasSuffix(s.seen, []byte(".")) {
+		return model.Deny(model.CodeTruncated)
+	}
+	return nil
+}
+
+func (s *lineScanner) Artifact() model.Artifact { return model.Artifact{Size: int64(len(s.seen))} }
+
+func body(n int) []byte {
+	b := bytes.Repeat([]byte("payload "), n/8+1)[:n]
+	copy(b, "widget\n")
+	b[n-1] = '.'
+	return b
+}
+
+func code(err error) model.Code {
+	var d *model.Denial
+	if errors.As(err, &d) {
+		return d.Code
+	}
+	return ""
+}
+
+func TestStreamPassesTheBytesItWasGiven(t *testing.T) {
+	for _, size := range []int{12, 100, 32 << 10, 32<<10 + 1, 300_000} {
+		want := body(size)
+		for name, wrap := range map[string]func(io.Reader) io.Reader{
+			"whole": func(r io.Reader) io.Reader { return r },
+			"half":  iotest.HalfReader, "data with EOF": iotest.DataErrReader,
+			"random": func(r io.Reader) io.Reader { return randomReader{r} },
+		} {
+			verdicts := 0
+			s := upload.NewStream(wrap(bytes.NewReader(want)), &lineScanner{}, func() error { verdicts++; return nil })
+			target, err := s.Head(1 << 20)
+			if err != nil || target.Package != "widget" {
+				t.Fatalf("%s %d: Head = %v, %v", name, size, target, err)
+			}
+			got, err := io.ReadAll(s)
+			if err != nil {
+				t.Fatalf("%s %d: %v", name, size, err)
+			}
+			if !bytes.Equal(got, want) || verdicts != 1 || s.State() != upload.Passed || s.Size() != int64(size) {
+				t.Errorf("%s %d: %d bytes, %d verdicts, state %d, size %d", name, size, len(got), verdicts, s.State(), s.Size())
+			}
+			s.Stop()
+			s.Stop()
+		}
+	}
+}
+
+type randomReader struct{ r io.Reader }
+
+func (r randomReader) Read(p []byte) (int, error) { return r.r.Read(p[:1+rand.IntN(len(p))]) }
+
+func TestStreamHoldsTheTailBack(t *testing.T) {
+	refused := model.Deny(model.CodePolicyChanged)
+	for _, tc := range []struct {
+		name    string
+		body    []byte
+		src     func([]byte) io.Reader
+		scanner *lineScanner
+		verdict error
+		want    model.Code
+		gone    bool
+	}{
+		{name: "the verdict refuses", body: body(5000), scanner: &lineScanner{}, verdict: refused, want: model.CodePolicyChanged},
+		{name: "the end is missing", body: body(5000)[:4990], scanner: &lineScanner{}, want: model.CodeTruncated},
+		{name: "the scanner refuses in the middle", body: body(90_000), scanner: &lineScanner{bad: 60_000}, want: model.CodeMalformedUpload},
+		{
+			name: "the client goes away", body: body(5000), scanner: &lineScanner{}, want: model.CodeTruncated, gone: true,
+			src: func(b []byte) io.Reader {
+				return io.MultiReader(bytes.NewReader(b[:3000]), iotest.ErrReader(io.ErrUnexpectedEOF))
+			},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var src io.Reader = bytes.NewReader(tc.body)
+			if tc.src != nil {
+				src = tc.src(tc.body)
+			}
+			s := upload.NewStream(src, tc.scanner, func() error { return tc.verdict })
+			if _, err := s.Head(1 << 20); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(s)
+			if code(err) != tc.want || s.State() != upload.Failed || s.ClientGone() != tc.gone {
+				t.Errorf("err %v, state %d, gone %v", err, s.State(), s.ClientGone())
+			}
+			if len(got) > len(tc.body)-4 {
+				t.Errorf("%d bytes left, of which the last 4 belong to the tail of %d", len(got), len(tc.body))
+			}
+			if _, again := s.Read(make([]byte, 10)); code(again) != tc.want {
+				t.Errorf("a failed stream answers %v", again)
+			}
+		})
+	}
+}
+
+func TestHeadRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		src  io.Reader
+		want model.Code
+	}{
+		{"a head that is too large", bytes.NewReader(bytes.Repeat([]byte("x"), 200_000)), model.CodeTooLarge},
+		{"a body that names nothing and is cut", bytes.NewReader([]byte("wid")), model.CodeTruncated},
+		{"a body that names nothing and is whole", bytes.NewReader([]byte("widget.")), model.CodeMissingField},
+		{"a client that goes away", iotest.ErrReader(io.ErrUnexpectedEOF), model.CodeTruncated},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := upload.NewStream(tc.src, &lineScanner{}, nil)
+			if _, err := s.Head(100_000); code(err) != tc.want {
+				t.Errorf("Head: %v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestStopTakesTheBodyBack(t *testing.T) {
+	s := upload.NewStream(bytes.NewReader(body(100)), &lineScanner{}, nil)
+	if _, err := s.Head(1000); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if n, err := s.Read(make([]byte, 10)); n != 0 || err == nil {
+		t.Errorf("a stopped stream reads %d, %v", n, err)
+	}
+}
+
+func TestSpool(t *testing.T) {
+	dir := t.TempDir()
+	want := body(100_000)
+	s, target, err := upload.Spool(bytes.NewReader(want), &lineScanner{}, dir, 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("the spool has a name: %v", entries)
+	}
+	for range 2 {
+		got, err := io.ReadAll(s.Body())
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("the spool gives %d bytes, %v", len(got), err)
+		}
+	}
+	if diff := cmp.Diff(model.Target{Package: "widget"}, target); diff != "" || s.Size() != 100_000 {
+		t.Error(diff, s.Size())
+	}
+	for name, tc := range map[string]struct {
+		src     io.Reader
+		scanner *lineScanner
+		dir     string
+		limit   int64
+		want    model.Code
+	}{
+		"too large":    {bytes.NewReader(want), &lineScanner{}, dir, 99_999, model.CodeTooLarge},
+		"cut":          {bytes.NewReader(want[:99_000]), &lineScanner{}, dir, 1 << 20, model.CodeTruncated},
+		"client gone":  {iotest.ErrReader(io.ErrUnexpectedEOF), &lineScanner{}, dir, 1 << 20, model.CodeTruncated},
+		"malformed":    {bytes.NewReader(want), &lineScanner{bad: 10}, dir, 1 << 20, model.CodeMalformedUpload},
+		"no directory": {bytes.NewReader(want), &lineScanner{}, dir + "/absent", 1 << 20, model.CodeSpoolUnavailable},
+		"unnamed":      {bytes.NewReader([]byte("widget.")), &lineScanner{}, dir, 1 << 20, model.CodeMissingField},
+	} {
+		if _, _, err := upload.Spool(tc.src, tc.scanner, tc.dir, tc.limit); code(err) != tc.want {
+			t.Errorf("%s: %v, want %s", name, err, tc.want)
+		}
+	}
+}
+
+func TestObserverStopsNothing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		body []byte
+		bad  int
+		want model.Code
+	}{
+		"fine": {body: body(50_000)}, "malformed": {body: body(50_000), bad: 100, want: model.CodeMalformedUpload},
+		"cut": {body: body(50_000)[:40_000], want: model.CodeTruncated},
+	} {
+		o := upload.NewObserver(io.NopCloser(bytes.NewReader(tc.body)), &lineScanner{bad: tc.bad})
+		got, err := io.ReadAll(o)
+		if err != nil || !bytes.Equal(got, tc.body) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		target, _, err := o.Seen()
+		if target.Package != "widget" || code(err) != tc.want {
+			t.Errorf("%s: seen %v, %v", name, target, err)
+		}
+	}
+}
