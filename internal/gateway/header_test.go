@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+func TestForwardedIsClean(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/root/prod/", strings.NewReader("x"))
+	r.Header = http.Header{
+		"Connection": {"close, X-Secret", "Authorization"}, "X-Secret": {"s"}, "Authorization": {"Bearer x"}, "Upgrade": {"h2c"},
+		"Http2-Settings": {"AAA"}, "Te": {"trailers"}, "X-Outside-Url": {"http://evil.example"}, "X-Forwarded-Host": {"evil.example"},
+		"X-Remote-User": {"root"}, "X-Http-Method-Override": {"DELETE"}, "X-Trustpub-Identity": {"jwt"}, "Idempotency-Key": {"1"},
+		"User-Agent": {"uv/1"}, "X-Forwarded-For": {"10.0.0.1"},
+	}
+	before := r.Header.Clone()
+	out := forwarded(r)
+	want := http.Header{"User-Agent": {"uv/1"}, "X-Forwarded-For": {"10.0.0.1"}}
+	if diff := cmp.Diff(want, out.Header); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(before, r.Header); diff != "" {
+		t.Error("the client's own request was changed", diff)
+	}
+}
+
+// TestInvariantOneCredential: every client copy of an upstream carrier is gone before ours is set, and there is exactly one
+// presented credential.
+func TestInvariantOneCredential(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/root/prod/?token=t&access_token=a&:action=x&keep=1", strings.NewReader("x"))
+	for _, name := range append(credentialHeaders, "X-Eco-Key", "X-Unknown") {
+		r.Header.Set(name, "client")
+	}
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	out := forwarded(r)
+	restrict(out, &Registry{Query: []string{"keep"}}, model.Operation{}, []string{"X-Eco-Key"})
+	if diff := cmp.Diff(http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, out.Header); diff != "" {
+		t.Error(diff)
+	}
+	if out.URL.RawQuery != "keep=1" || out.RequestURI != "/root/prod/?keep=1" || r.URL.RawQuery == out.URL.RawQuery {
+		t.Errorf("query %q, request URI %q", out.URL.RawQuery, out.RequestURI)
+	}
+	read := forwarded(r)
+	anonymous(read, []string{"X-Eco-Key"})
+	if diff := cmp.Diff(http.Header{"Content-Type": {"multipart/form-data; boundary=x"}, "X-Unknown": {"client"}}, read.Header); diff != "" {
+		t.Error(diff)
+	}
+	if read.URL.RawQuery != ":action=x&keep=1" {
+		t.Errorf("query of a read %q", read.URL.RawQuery)
+	}
+}
+
+type prefixVerifier struct{ Verifier }
+
+func (prefixVerifier) Ours(raw string) bool { return strings.HasPrefix(raw, "jwt.") }
+
+type prefixTokens struct{ Tokens }
+
+func (prefixTokens) Ours(raw string) bool { return strings.HasPrefix(raw, "tpub_") }
+
+func basic(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+func TestPresented(t *testing.T) {
+	g := &Gateway{Config: Config{Verifier: prefixVerifier{}, Tokens: prefixTokens{}}}
+	pair := strings.TrimPrefix(basic("publisher", "tpub_x"), "Basic ")
+	for _, tc := range []struct {
+		name   string
+		header http.Header
+		query  string
+		want   presented
+		many   bool
+		code   model.Code
+	}{
+		{name: "nothing", want: presented{kind: presentedNone}},
+		{name: "publish token as password", header: http.Header{"Authorization": {basic("__token__", "tpub_x")}}, want: presented{presentedPublish, "tpub_x", "Authorization"}},
+		{name: "identity token as password", header: http.Header{"Authorization": {basic("any", "jwt.x")}}, want: presented{presentedIdentity, "jwt.x", "Authorization"}},
+		{name: "token as user, no password", header: http.Header{"Authorization": {basic("tpub_x", "")}}, want: presented{presentedPublish, "tpub_x", "Authorization"}},
+		{name: "token as user beside a password", header: http.Header{"Authorization": {basic("tpub_x", "pw")}}, code: model.CodeMultipleCredentials},
+		{name: "tokens in both halves", header: http.Header{"Authorization": {basic("tpub_x", "jwt.x")}}, code: model.CodeMultipleCredentials},
+		{name: "Bearer", header: http.Header{"Authorization": {"bearer jwt.x"}}, want: presented{presentedIdentity, "jwt.x", "Authorization"}},
+		{name: "raw", header: http.Header{"Authorization": {"tpub_x"}}, want: presented{presentedPublish, "tpub_x", "Authorization"}},
+		{name: "another scheme", header: http.Header{"Authorization": {"token tpub_x"}}, want: presented{presentedPublish, "tpub_x", "Authorization"}},
+		{name: "password", header: http.Header{"Authorization": {basic("pub", "pw")}}, want: presented{presentedForeign, "", "Authorization"}},
+		{name: "two lines", header: http.Header{"Authorization": {basic("a", "b"), "Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
+		{name: "ours in the ecosystem's carrier", header: http.Header{"X-Devpi-Auth": {pair}}, want: presented{presentedPublish, "tpub_x", "X-Devpi-Auth"}},
+		{name: "ours beside a foreign one", header: http.Header{"X-Devpi-Auth": {"abc"}, "Authorization": {"Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
+		{name: "two foreign ones", header: http.Header{"X-Devpi-Auth": {"abc"}, "Authorization": {"Bearer abc"}}, want: presented{presentedForeign, "", "Authorization"}, many: true},
+		{name: "ours in the query", query: "token=jwt.x", want: presented{presentedIdentity, "jwt.x", ""}},
+		{name: "ours in query and header", query: "token=jwt.x", header: http.Header{"Authorization": {"Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
+		{name: "a cookie is not counted", header: http.Header{"Cookie": {"session=1"}, "Authorization": {"Bearer jwt.x"}}, want: presented{presentedIdentity, "jwt.x", "Authorization"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			q, _ := url.ParseQuery(tc.query)
+			got, many, err := g.presented(tc.header, q, []string{"X-Devpi-Auth"})
+			if code := denialCode(err); code != tc.code {
+				t.Fatalf("got code %q, want %q", code, tc.code)
+			}
+			if err != nil {
+				return
+			}
+			if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(presented{})); diff != "" || many != tc.many {
+				t.Error(diff, many)
+			}
+		})
+	}
+}
+
+func TestKeepQuery(t *testing.T) {
+	got := keepQuery("a=1&%74oken=x&b=%20", func(k string) bool { return k != "token" })
+	if got != "a=1&b=%20" {
+		t.Error(got)
+	}
+}
