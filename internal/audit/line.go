@@ -111,8 +111,8 @@ var secretShapes = []struct {
 	mark    []byte
 	pattern *regexp.Regexp
 }{
-	{[]byte("eyJ"), regexp.MustCompile(`eyJ[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]*)*`)},
 	{[]byte("tpub_"), regexp.MustCompile(`tpub_[A-Za-z0-9_=-]{8,}(\.[A-Za-z0-9_=-]*)*`)},
+	{[]byte("eyJ"), regexp.MustCompile(`eyJ[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]*)*`)},
 	{[]byte("pypi-"), regexp.MustCompile(`pypi-[A-Za-z0-9_=-]{40,}`)},
 	{[]byte("devpi-"), regexp.MustCompile(`devpi-[A-Za-z0-9_=-]{40,}`)},
 	{[]byte("asic "), regexp.MustCompile(`[Bb]asic +[A-Za-z0-9+/=_-]{8,}`)},
