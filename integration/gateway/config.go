@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/trustpub/trustpub/integration/registry"
+)
+
+// Site is one HTTPS site of the gateway, with one registry behind it.
+type Site struct {
+	// Registry is what stands behind it, under Name in policies.
+	Registry *registry.Registry
+	Name     string
+	// Port is where the site listens.
+	Port int
+	// Mode is enforce, claimed or observe; empty: the default.
+	Mode string
+	// Upstream replaces the registry's own address: a tap, or a port where nothing listens.
+	Upstream string
+	// Lines are further lines of the registry's block, Passthrough those beside it.
+	Lines, Passthrough []string
+}
+
+// Public is the URL that clients upload to.
+func (s Site) Public() string { return fmt.Sprintf("https://localhost:%d%s", s.Port, s.Registry.Path) }
+
+// Host is the site's host and port.
+func (s Site) Host() string { return fmt.Sprintf("localhost:%d", s.Port) }
+
+// Config is a gateway's configuration.
+type Config struct {
+	Sites []Site
+	// Issuers are the issuer lines of the global option.
+	Issuers []string
+	// Global are further lines of the global option.
+	Global []string
+}
+
+// caddyfile writes the configuration for a folder. Everything that the gateway keeps is below the folder.
+func (c Config) caddyfile(dir string, admin int, pki *PKI) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `{
+	admin 127.0.0.1:%d
+	default_bind 127.0.0.1
+	persist_config off
+	storage file_system %s
+	skip_install_trust
+	auto_https off
+	grace_period 5s
+	metrics
+	log default {
+		output file %s {
+			roll_disabled
+		}
+		level DEBUG
+	}
+	trusted_publishing {
+		policies %s
+		audit %s
+`, admin, filepath.Join(dir, "storage"), filepath.Join(dir, "caddy.log"), filepath.Join(dir, "policies"), filepath.Join(dir, "audit.jsonl"))
+	for _, line := range append(append([]string{}, c.Issuers...), c.Global...) {
+		b.WriteString(indent(2, line))
+	}
+	b.WriteString("\t}\n}\n")
+	for _, s := range c.Sites {
+		c.site(&b, s, pki)
+	}
+	return b.String()
+}
+
+func (c Config) site(b *strings.Builder, s Site, pki *PKI) {
+	upstream := s.Upstream
+	if upstream == "" {
+		upstream = s.Registry.Addr
+	}
+	fmt.Fprintf(b, "\nhttps://%s {\n\ttls %s %s\n\tlog\n\ttrusted_publishing {\n\t\tregistry %s pypi %s {\n",
+		s.Host(), pki.ChainFile, pki.KeyFile, s.Name, s.Public())
+	b.WriteString(indent(3, s.Registry.Credential))
+	if s.Mode != "" {
+		b.WriteString(indent(3, "mode "+s.Mode))
+	}
+	for _, line := range s.Lines {
+		b.WriteString(indent(3, line))
+	}
+	b.WriteString("\t\t}\n")
+	for _, line := range s.Passthrough {
+		b.WriteString(indent(2, "passthrough "+line))
+	}
+	fmt.Fprintf(b, "\t}\n\treverse_proxy %s {\n\t\ttransport http {\n\t\t\tkeepalive_idle_conns_per_host 256\n\t\t}\n\t}\n}\n", upstream)
+}
+
+// indent sets each line of a text under the given number of tabs.
+func indent(tabs int, text string) string {
+	var b strings.Builder
+	for _, line := range strings.Split(text, "\n") {
+		b.WriteString(strings.Repeat("\t", tabs) + line + "\n")
+	}
+	return b.String()
+}

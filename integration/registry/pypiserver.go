@@ -1,0 +1,98 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"github.com/trustpub/trustpub/integration/process"
+	"github.com/trustpub/trustpub/integration/toolbox"
+)
+
+const (
+	pypiserverUser     = "pub"
+	pypiserverPassword = "canary-pypiserver-password-4Kd9"
+)
+
+// htpasswd writes a password file with a hash that needs nothing but passlib.
+const htpasswd = `import sys
+from passlib.apache import HtpasswdFile
+f = HtpasswdFile(sys.argv[1], new=True, default_scheme="apr_md5_crypt")
+f.set_password(sys.argv[2], sys.argv[3])
+f.save()
+`
+
+// PyPIServer is a running pypiserver: one flat folder of files.
+type PyPIServer struct {
+	*Registry
+	process *process.Process
+}
+
+// StartPyPIServer starts a pypiserver in a new folder, with one user who may upload.
+func StartPyPIServer(ctx context.Context, dir string) (*PyPIServer, error) {
+	program, err := toolbox.PyPIServer.Program(ctx, "pypi-server")
+	if err != nil {
+		return nil, err
+	}
+	bin, packages := filepath.Dir(program), filepath.Join(dir, "packages")
+	if err := os.MkdirAll(packages, 0o755); err != nil {
+		return nil, err
+	}
+	env := []string{"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + dir, "LANG=C.UTF-8", "PYTHONUNBUFFERED=1"}
+	users := filepath.Join(dir, "htpasswd")
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "python"), "-c", htpasswd, users, pypiserverUser, pypiserverPassword)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("htpasswd: %w\n%s", err, out)
+	}
+	secret := filepath.Join(dir, "pypiserver-password")
+	if err := os.WriteFile(secret, []byte(pypiserverPassword+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	port, err := process.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	addr := "127.0.0.1:" + strconv.Itoa(port)
+	p, err := process.Start(ctx, process.Spec{
+		Name: "pypiserver", Env: env, Dir: dir, Log: filepath.Join(dir, "pypiserver.log"),
+		Args:  []string{program, "run", "-v", "-p", strconv.Itoa(port), "-i", "127.0.0.1", "-P", users, "-a", "update", packages},
+		Ready: process.Answers("http://"+addr+"/", http.StatusOK),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &PyPIServer{process: p, Registry: &Registry{
+		Kind: "pypiserver", Addr: addr, Path: "/", User: pypiserverUser, Password: pypiserverPassword,
+		Credential: "credential static {\n\tbasic " + pypiserverUser + " {file." + secret + "}\n}",
+		Secrets:    []string{pypiserverPassword},
+		Files:      func(context.Context) (map[string]string, error) { return folder(packages) },
+		Log:        p.Log,
+	}}, nil
+}
+
+// Stop ends the server.
+func (p *PyPIServer) Stop() { p.process.Stop() }
+
+// folder lists the files on disk, so that a half-written one is seen too.
+func folder(dir string) (map[string]string, error) {
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		files[d.Name()], err = digest(f)
+		return err
+	})
+	return files, err
+}

@@ -1,0 +1,42 @@
+// Package registry runs the real registries of the integration tests, unmodified and each with throw-away data: devpi with
+// devpi-tokens, and pypiserver.
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+)
+
+// Registry is one place where packages are stored: a devpi index, or a pypiserver.
+type Registry struct {
+	// Kind is "devpi" or "pypiserver".
+	Kind string
+	// Addr is the server's host and port, Path the escaped path of uploads; it ends in a slash.
+	Addr, Path string
+	// User and Password are the long-lived credential that trusted publishing replaces: what a thief would have stolen.
+	User, Password string
+	// Credential is the body of the Caddyfile directive that gives the gateway its own credential.
+	Credential string
+	// Secrets must never be seen in a log, an answer or the audit.
+	Secrets []string
+	// Body is the framing that the registry is used with; empty: the gateway's default.
+	Body string
+	// Files lists what the registry holds: file name to the hexadecimal SHA-256 of its bytes.
+	Files func(context.Context) (map[string]string, error)
+	// Log is what the server has printed.
+	Log func() string
+}
+
+// Upload is the URL to upload to without the gateway.
+func (r *Registry) Upload() string { return "http://" + r.Addr + r.Path }
+
+// digest is the hexadecimal SHA-256 of all that can be read.
+func digest(r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
