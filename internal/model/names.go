@@ -1,0 +1,41 @@
+package model
+
+import "fmt"
+
+// naming is how one ecosystem spells names and versions: two spellings that a registry takes for the same thing give the
+// same string, and a spelling that no registry of the ecosystem should accept gives an error.
+type naming struct {
+	name, version func(string) (string, error)
+}
+
+// namings has one line for each ecosystem whose names policies and registries share.
+var namings = map[string]naming{
+	"pypi": {pypiName, pypiVersion},
+}
+
+// NormalizeName gives the one spelling by which an ecosystem knows a package.
+func NormalizeName(ecosystem, name string) (string, error) {
+	n, ok := namings[ecosystem]
+	if !ok {
+		return "", fmt.Errorf("ecosystem is %q, which has no rules for names", ecosystem)
+	}
+	return n.name(name)
+}
+
+// NormalizeVersion gives the one spelling of all versions that an ecosystem takes for equal.
+func NormalizeVersion(ecosystem, version string) (string, error) {
+	n, ok := namings[ecosystem]
+	if !ok {
+		return "", fmt.Errorf("ecosystem is %q, which has no rules for versions", ecosystem)
+	}
+	return n.version(version)
+}
+
+// shown quotes a value for an error, cut where a hostile one is long.
+func shown(s string) string {
+	const limit = 80
+	if len(s) > limit {
+		return fmt.Sprintf("%q...", s[:limit])
+	}
+	return fmt.Sprintf("%q", s)
+}

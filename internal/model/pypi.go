@@ -1,0 +1,236 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+const (
+	// maxPyPIName and maxPyPIVersion bound what is taken for a name and a version, in bytes.
+	maxPyPIName    = 128
+	maxPyPIVersion = 128
+	// maxPyPIFile is the longest file name that file systems of registries take.
+	maxPyPIFile = 255
+)
+
+// pypiNameGrammar is that of PEP 508; ASCII only, so that no case folding can surprise.
+var pypiNameGrammar = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+// pypiName folds as PEP 503 says: lower case, and every run of '-', '_' and '.' is one '-'.
+func pypiName(name string) (string, error) {
+	if len(name) > maxPyPIName || !pypiNameGrammar.MatchString(name) {
+		return "", fmt.Errorf("package name is %s, expected at most %d letters, digits, '.', '_' and '-', with a letter or digit at both ends", shown(name), maxPyPIName)
+	}
+	var b strings.Builder
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '-' || c == '_' || c == '.':
+			if prev := name[i-1]; prev != '-' && prev != '_' && prev != '.' {
+				b.WriteByte('-')
+			}
+		case c >= 'A' && c <= 'Z':
+			b.WriteByte(c + 'a' - 'A')
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String(), nil
+}
+
+// pypiVersionGrammar is that of PEP 440, appendix B, for lower case and without surrounding spaces.
+var pypiVersionGrammar = regexp.MustCompile(`^v?(?:([0-9]+)!)?([0-9]+(?:\.[0-9]+)*)` +
+	`(?:[-_.]?(alpha|a|beta|b|preview|pre|c|rc)[-_.]?([0-9]*))?` +
+	`(?:-([0-9]+)|[-_.]?(post|rev|r)[-_.]?([0-9]*))?` +
+	`(?:[-_.]?(dev)[-_.]?([0-9]*))?` +
+	`(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?$`)
+
+// The groups of pypiVersionGrammar.
+const (
+	groupEpoch = iota + 1
+	groupRelease
+	groupPre
+	groupPreNumber
+	groupImplicitPost
+	groupPost
+	groupPostNumber
+	groupDev
+	groupDevNumber
+	groupLocal
+)
+
+var pypiPreNames = map[string]string{
+	"alpha": "a", "a": "a", "beta": "b", "b": "b", "preview": "rc", "pre": "rc", "c": "rc", "rc": "rc",
+}
+
+// pypiVersion gives equal versions of PEP 440 one spelling, that of packaging.utils.canonicalize_version: 1.0, v1 and 1.0.0
+// are all "1".
+func pypiVersion(version string) (string, error) {
+	refuse := func() (string, error) {
+		return "", fmt.Errorf("version is %s, expected one of PEP 440 such as 1.2.3 or 1.2rc1", shown(version))
+	}
+	if version == "" || len(version) > maxPyPIVersion {
+		return refuse()
+	}
+	for i := range len(version) {
+		if version[i] <= ' ' || version[i] > '~' {
+			return refuse() // before the case is folded: a few other letters fold into ASCII
+		}
+	}
+	g := pypiVersionGrammar.FindStringSubmatch(strings.ToLower(version))
+	if g == nil {
+		return refuse()
+	}
+	var b strings.Builder
+	if epoch := pypiNumber(g[groupEpoch]); epoch != "0" {
+		b.WriteString(epoch + "!")
+	}
+	release := strings.Split(g[groupRelease], ".")
+	for i := range release {
+		release[i] = pypiNumber(release[i])
+	}
+	for len(release) > 1 && release[len(release)-1] == "0" {
+		release = release[:len(release)-1]
+	}
+	b.WriteString(strings.Join(release, "."))
+	if g[groupPre] != "" {
+		b.WriteString(pypiPreNames[g[groupPre]] + pypiNumber(g[groupPreNumber]))
+	}
+	switch {
+	case g[groupImplicitPost] != "":
+		b.WriteString(".post" + pypiNumber(g[groupImplicitPost]))
+	case g[groupPost] != "":
+		b.WriteString(".post" + pypiNumber(g[groupPostNumber]))
+	}
+	if g[groupDev] != "" {
+		b.WriteString(".dev" + pypiNumber(g[groupDevNumber]))
+	}
+	if g[groupLocal] != "" {
+		b.WriteString("+" + pypiLocal(g[groupLocal]))
+	}
+	return b.String(), nil
+}
+
+// pypiNumber drops leading zeros; no number at all is zero. Numbers stay text, so that none is too large.
+func pypiNumber(s string) string {
+	if s = strings.TrimLeft(s, "0"); s == "" {
+		return "0"
+	}
+	return s
+}
+
+func pypiLocal(s string) string {
+	parts := strings.FieldsFunc(s, func(r rune) bool { return r == '-' || r == '_' || r == '.' })
+	for i, p := range parts {
+		if strings.Trim(p, "0123456789") == "" {
+			parts[i] = pypiNumber(p)
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
+// The types of file that are published, by the words of the upload's filetype field.
+const (
+	PyPIWheel = "bdist_wheel"
+	PyPISdist = "sdist"
+)
+
+// PyPIFile is what the name of a wheel or source distribution says.
+type PyPIFile struct {
+	// Type is PyPIWheel or PyPISdist.
+	Type string
+	// Package and Version are in canonical form.
+	Package, Version string
+	// Python are the wheel's interpreter tags, as in "py2.py3"; empty for a source distribution.
+	Python string
+}
+
+var (
+	wheelName    = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._][A-Za-z0-9]+)*$`)
+	wheelBuild   = regexp.MustCompile(`^[0-9][A-Za-z0-9_.]*$`)
+	wheelTags    = regexp.MustCompile(`^[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*$`)
+	sdistName    = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._]+[A-Za-z0-9]+)*$`)
+	sdistOldName = regexp.MustCompile(`^[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*$`)
+	// misreadName is a hyphen in a name after which some registries already look for the version, or for a Python tag.
+	misreadName = regexp.MustCompile(`(?i)-(?:[0-9]|py[0-9])`)
+	// fileVersion keeps to what every registry recognises as the start of a version.
+	fileVersion = regexp.MustCompile(`^[0-9][A-Za-z0-9._+!]*$`)
+)
+
+// ParsePyPIFile reads the name of a wheel (PEP 427) or a source distribution (PEP 625, and the older spellings with hyphens,
+// capitals and dots). A name that two registries could cut into package and version at different places is refused:
+// several of them know a file by nothing but its name.
+func ParsePyPIFile(file string) (PyPIFile, error) {
+	if len(file) > maxPyPIFile {
+		return PyPIFile{}, fmt.Errorf("file name is %s, expected at most %d bytes", shown(file), maxPyPIFile)
+	}
+	parse, stem, ok := pypiFileKind(file)
+	if !ok {
+		return PyPIFile{}, fmt.Errorf("file name is %s, expected one that ends in .whl, .tar.gz or .zip", shown(file))
+	}
+	f, err := parse(stem)
+	if err != nil {
+		return PyPIFile{}, fmt.Errorf("file name is %s: %w", shown(file), err)
+	}
+	return f, nil
+}
+
+func pypiFileKind(file string) (parse func(string) (PyPIFile, error), stem string, ok bool) {
+	if stem, ok = strings.CutSuffix(file, ".whl"); ok {
+		return parseWheel, stem, true
+	}
+	for _, ext := range []string{".tar.gz", ".zip"} {
+		if stem, ok = strings.CutSuffix(file, ext); ok {
+			return parseSdist, stem, true
+		}
+	}
+	return nil, "", false
+}
+
+func parseWheel(stem string) (PyPIFile, error) {
+	parts := strings.Split(stem, "-")
+	if len(parts) != 5 && len(parts) != 6 {
+		return PyPIFile{}, errors.New("expected NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl")
+	}
+	if !wheelName.MatchString(parts[0]) {
+		return PyPIFile{}, fmt.Errorf("name is %q, expected letters, digits and single '_' or '.'", parts[0])
+	}
+	if len(parts) == 6 && !wheelBuild.MatchString(parts[2]) {
+		return PyPIFile{}, fmt.Errorf("build tag is %q, expected one that begins with a digit", parts[2])
+	}
+	tags := parts[len(parts)-3:]
+	for _, tag := range tags {
+		if !wheelTags.MatchString(tag) {
+			return PyPIFile{}, fmt.Errorf("tag is %q, expected letters, digits, '_' and '.'", tag)
+		}
+	}
+	return pypiFile(PyPIWheel, parts[0], parts[1], tags[0])
+}
+
+func parseSdist(stem string) (PyPIFile, error) {
+	cut := strings.LastIndexByte(stem, '-')
+	if cut < 0 {
+		return PyPIFile{}, errors.New("expected NAME-VERSION.tar.gz")
+	}
+	name := stem[:cut]
+	if !sdistName.MatchString(name) && (!sdistOldName.MatchString(name) || misreadName.MatchString(name)) {
+		return PyPIFile{}, fmt.Errorf("name is %q, expected the normalised name with '_' for '-', as in acme_widget-1.0.tar.gz", name)
+	}
+	return pypiFile(PyPISdist, name, stem[cut+1:], "")
+}
+
+func pypiFile(kind, name, version, python string) (PyPIFile, error) {
+	pkg, err := pypiName(name)
+	if err != nil {
+		return PyPIFile{}, err
+	}
+	if !fileVersion.MatchString(version) {
+		return PyPIFile{}, fmt.Errorf("version is %q, expected one that begins with a digit", version)
+	}
+	canonical, err := pypiVersion(version)
+	if err != nil {
+		return PyPIFile{}, err
+	}
+	return PyPIFile{Type: kind, Package: pkg, Version: canonical, Python: python}, nil
+}
