@@ -40,7 +40,7 @@ func StartDevpi(ctx context.Context, dir string) (*Devpi, error) {
 		return nil, err
 	}
 	bin := filepath.Dir(init)
-	data, secrets := filepath.Join(dir, "devpi"), filepath.Join(dir, "devpi-secrets")
+	data, secrets := filepath.Join(dir, "data"), filepath.Join(dir, "secrets")
 	if err := os.MkdirAll(secrets, 0o700); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,90 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/trustpub/trustpub/integration/gateway"
+	"github.com/trustpub/trustpub/integration/registry"
+	"github.com/trustpub/trustpub/integration/toolbox"
+	"github.com/trustpub/trustpub/internal/demo/issuer"
+)
+
+var update = flag.Bool("update", false, "write the goldens of what clients print")
+
+// shared is what all tests of one run use together. Tests keep apart by an index of devpi, a pypiserver, a gateway and a
+// job of their own.
+var shared struct {
+	dir     string
+	program string
+	pki     *gateway.PKI
+	issuer  *issuer.Server
+
+	devpi func() (*registry.Devpi, error)
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("-short: the integration tests need servers and clients, and none was run")
+		return
+	}
+	began := time.Now()
+	code, err := run(m)
+	if err != nil {
+		fmt.Println("integration tests:", err)
+		code = 1
+	}
+	fmt.Printf("integration tests took %s\n", time.Since(began).Round(time.Second))
+	os.Exit(code)
+}
+
+// run prepares everything that can be missing before the first test, so that the run says what is missing and ends.
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	if _, err := exec.LookPath("curl"); err != nil {
+		return 1, errors.New("curl is not on the PATH; the tests publish with it too")
+	}
+	for _, tool := range toolbox.All() {
+		if _, err := tool.Install(ctx); err != nil {
+			return 1, err
+		}
+	}
+	if shared.program, err = gateway.Build(ctx); err != nil {
+		return 1, err
+	}
+	if shared.dir, err = os.MkdirTemp("", "trustpub-integration-"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(shared.dir)
+	if shared.pki, err = gateway.NewPKI(shared.dir); err != nil {
+		return 1, err
+	}
+	if shared.issuer, err = issuer.Start(issuer.Options{}); err != nil {
+		return 1, err
+	}
+	defer shared.issuer.Close()
+	started := false
+	shared.devpi = sync.OnceValues(func() (*registry.Devpi, error) {
+		d, err := registry.StartDevpi(ctx, filepath.Join(shared.dir, "devpi"))
+		started = err == nil
+		return d, err
+	})
+	defer func() {
+		if !started {
+			return
+		}
+		if d, err := shared.devpi(); err == nil {
+			d.Stop()
+		}
+	}()
+	return m.Run(), nil
+}
