@@ -89,7 +89,7 @@ func (p *payload) grant() (*model.Grant, error) {
 	}, nil
 }
 
-// encodePayload writes numbers as the identity token spelled them and refuses what is too large to travel.
+// encodePayload writes numbers as the identity token spelled them.
 func encodePayload(p payload) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
