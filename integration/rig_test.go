@@ -1,18 +1,16 @@
 package integration
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +21,7 @@ import (
 	"github.com/trustpub/trustpub/integration/gateway"
 	"github.com/trustpub/trustpub/integration/process"
 	"github.com/trustpub/trustpub/integration/registry"
+	"github.com/trustpub/trustpub/internal/demo/wheel"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -65,13 +64,11 @@ var (
 
 // rig is one registry behind one gateway.
 type rig struct {
-	t       *testing.T
-	reg     *registry.Registry
-	gw      *gateway.Gateway
-	site    gateway.Site
-	config  gateway.Config
-	runs    int
-	program string
+	t      *testing.T
+	reg    *registry.Registry
+	gw     *gateway.Gateway
+	site   gateway.Site
+	config gateway.Config
 }
 
 // option changes a rig before it starts.
@@ -240,6 +237,8 @@ func (r *rig) await(t *testing.T, what string, found func(model.Event) bool) mod
 // answer is what the gateway said to one request.
 type answer struct {
 	Status int
+	// Reason is the reason phrase.
+	Reason string
 	Header http.Header
 	Body   string
 }
@@ -273,7 +272,8 @@ func (r *rig) send(t *testing.T, method, path string, header http.Header, body [
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{Status: res.StatusCode, Header: res.Header, Body: string(b)}
+	reason := strings.TrimSpace(strings.TrimPrefix(res.Status, strconv.Itoa(res.StatusCode)))
+	return answer{Status: res.StatusCode, Reason: reason, Header: res.Header, Body: string(b)}
 }
 
 // upload sends a form with one credential header.
@@ -346,26 +346,20 @@ func tail(text string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// newWheel builds a wheel.
+// newWheel builds a wheel that no other test has.
 func newWheel(t *testing.T, name, version string) artifact {
 	t.Helper()
-	var buf bytes.Buffer
-	z := zip.NewWriter(&buf)
-	under := strings.ReplaceAll(name, "-", "_")
-	for _, f := range [][2]string{
-		{under + "/__init__.py", "x = " + fmt.Sprintf("%q", random(8))},
-		{under + "-" + version + ".dist-info/METADATA", "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n"},
-		{under + "-" + version + ".dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
-		{under + "-" + version + ".dist-info/RECORD", ""},
-	} {
-		w, _ := z.Create(f[0])
-		w.Write([]byte(f[1]))
+	return bigWheel(t, name, version, 0)
+}
+
+// bigWheel builds a wheel with filler.
+func bigWheel(t *testing.T, name, version string, filler int) artifact {
+	t.Helper()
+	f, err := wheel.Release{Name: name, Version: version, Summary: "test package " + random(8), Filler: filler}.Wheel()
+	if err != nil {
+		t.Fatal(err)
 	}
-	z.Close()
-	a := artifact{name: name, version: version, file: under + "-" + version + "-py3-none-any.whl", bytes: buf.Bytes()}
-	sum := sha256.Sum256(a.bytes)
-	a.sha256 = hex.EncodeToString(sum[:])
-	a.path = filepath.Join(t.TempDir(), a.file)
+	a := artifact{name: name, version: version, file: f.Name, sha256: f.SHA256(), bytes: f.Data, path: filepath.Join(t.TempDir(), f.Name)}
 	if err := os.WriteFile(a.path, a.bytes, 0o644); err != nil {
 		t.Fatal(err)
 	}
