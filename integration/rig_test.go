@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -365,3 +366,19 @@ func bigWheel(t *testing.T, name, version string, filler int) artifact {
 	}
 	return a
 }
+
+// eventually asks until it is so.
+func (r *rig) eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	err := process.Poll(t.Context(), awaitLimit, nil, func(context.Context) error {
+		if !so() {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -20,6 +20,9 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
+// StatusPath is where the admin API says how the gateway is.
+const StatusPath = "/trusted_publishing/status"
+
 // Gateway is a running Caddy with the module.
 type Gateway struct {
 	// Dir holds everything: Caddyfile, policies, storage, logs, audit.
@@ -90,8 +93,12 @@ func (g *Gateway) Start(ctx context.Context) error {
 }
 
 func (g *Gateway) ready(ctx context.Context) error {
-	if err := process.Answers(g.adminURL("/trusted_publishing/status"), http.StatusOK)(ctx); err != nil {
+	status, err := g.Admin(ctx, StatusPath)
+	if err != nil {
 		return err
+	}
+	if !strings.Contains(status, `"running": true`) {
+		return fmt.Errorf("the gateway does not serve yet: %s", status)
 	}
 	for _, s := range g.config.Sites {
 		if err := process.Listens(s.Port)(ctx); err != nil {

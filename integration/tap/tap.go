@@ -162,3 +162,15 @@ func (t *Tap) Close() {
 	t.mu.Unlock()
 	t.wg.Wait()
 }
+
+// Bodies are the bodies of all uploads that came whole.
+func (t *Tap) Bodies() ([][]byte, error) {
+	requests, err := t.Requests()
+	var all [][]byte
+	for _, r := range requests {
+		if r.Method == http.MethodPost && r.Whole {
+			all = append(all, r.Bytes)
+		}
+	}
+	return all, err
+}
