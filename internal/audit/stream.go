@@ -196,11 +196,11 @@ func (s *Stream) note(event []byte) {
 
 // lose counts events that will not be written. The first of a row is logged; how many they were is written when the sink
 // works again, and logged at the end otherwise.
-func (s *Stream) lose(n int, why string) {
+func (s *Stream) lose(n uint64, why string) {
 	s.mu.Lock()
 	first := s.unreported == 0
-	s.unreported += uint64(n) //nolint:gosec // a count
-	s.status.Lost += uint64(n)
+	s.unreported += n
+	s.status.Lost += n
 	s.mu.Unlock()
 	if first {
 		s.opts.Logger.Error("audit events are being lost", slog.String("sink", s.opts.Name), slog.String("reason", why))
@@ -258,7 +258,7 @@ func (s *Stream) finish() {
 	}
 	var err error
 	if n := len(s.kept); n > 0 {
-		s.lose(n, "the audit is closed")
+		s.lose(uint64(n), "the audit is closed")
 		err = fmt.Errorf("%s: %d events were not written", s.opts.Name, n)
 	}
 	s.closeErr = errors.Join(err, s.sink.Close())
@@ -319,7 +319,7 @@ func (s *Stream) write(batch []*entry) {
 // failed tells those who wait and keeps the notes.
 func (s *Stream) failed(batch []*entry, err error) {
 	err = fmt.Errorf("%s: %w", s.opts.Name, err)
-	overflow := 0
+	overflow := uint64(0)
 	for _, e := range batch {
 		switch {
 		case e.result != nil:

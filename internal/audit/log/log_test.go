@@ -90,7 +90,8 @@ func TestConfig(t *testing.T) {
 		}
 		return key
 	}
-	if keyOf(Config{}, first) != keyOf(Config{}, first) || keyOf(Config{}, first) == keyOf(Config{}, second) {
+	one, again, other := keyOf(Config{}, first), keyOf(Config{Level: ""}, first), keyOf(Config{}, second)
+	if one != again || one == other {
 		t.Error("the key must be the logger's own")
 	}
 	for _, level := range []string{"", "debug", "info", "warn", "error"} {

@@ -216,5 +216,5 @@ func endOf(t time.Time) int64 {
 func nanos(b []byte) int64 { return int64(binary.BigEndian.Uint64(b)) } //nolint:gosec // what putNanos wrote
 
 func putNanos(t int64) []byte {
-	return binary.BigEndian.AppendUint64(nil, uint64(max(t, 0))) //nolint:gosec // not negative
+	return binary.BigEndian.AppendUint64(nil, uint64(max(t, 0)))
 }
