@@ -213,3 +213,17 @@ func (d *Devpi) call(ctx context.Context, method, where string, in, out any) err
 	}
 	return json.Unmarshal(answer, out)
 }
+
+// Session logs the publisher in, as devpi-client does, and gives the session's password.
+func (d *Devpi) Session(ctx context.Context) (string, error) {
+	var login struct {
+		Result struct {
+			Password string `json:"password"`
+		} `json:"result"`
+	}
+	err := d.call(ctx, http.MethodPost, "/+login", map[string]any{"user": devpiUser, "password": devpiPassword}, &login)
+	if err == nil && login.Result.Password == "" {
+		err = fmt.Errorf("devpi's login gave no session")
+	}
+	return login.Result.Password, err
+}
