@@ -1,0 +1,182 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/provider"
+)
+
+// Verifier verifies the identity tokens of a set of issuers. It is made anew with each configuration, and so is its memory of
+// verified tokens; the issuers with their keys may outlive it.
+type Verifier struct {
+	byURL  map[string]*Issuer
+	byName map[string]*Issuer
+	now    func() time.Time
+	cache  *lru.Cache[[sha256.Size]byte, *verdict]
+}
+
+// verdict is a token that was verified, and under which keys. Only good tokens are remembered, so a flood of bad ones
+// pushes nothing out.
+type verdict struct {
+	issuer     *Issuer
+	generation uint64
+	times      times
+	identity   model.Identity
+}
+
+// NewVerifier makes a verifier. Two issuers cannot have one name or one URL.
+func NewVerifier(issuers []*Issuer, options Options) (*Verifier, error) {
+	options = options.withDefaults()
+	if len(issuers) == 0 {
+		return nil, errNoIssuers
+	}
+	cache, err := lru.New[[sha256.Size]byte, *verdict](options.CacheSize)
+	if err != nil {
+		return nil, fmt.Errorf("verified tokens: %w", err)
+	}
+	v := &Verifier{byURL: map[string]*Issuer{}, byName: map[string]*Issuer{}, now: options.Now, cache: cache}
+	for _, i := range issuers {
+		if _, twice := v.byName[i.config.Name]; twice {
+			return nil, fmt.Errorf("two issuers have the name %q: give one of them another with `name`", i.config.Name)
+		}
+		if other, twice := v.byURL[i.config.URL]; twice {
+			return nil, fmt.Errorf("issuers %s and %s have the same URL %s", other.config.Name, i.config.Name, i.config.URL)
+		}
+		v.byName[i.config.Name], v.byURL[i.config.URL] = i, i
+	}
+	return v, nil
+}
+
+// Ours is true for a JWT whose unverified iss is a configured issuer, disabled ones included, in whatever spelling: such a token
+// is judged and never passed on. It costs no cryptography but a digest.
+func (v *Verifier) Ours(raw string) bool {
+	if v.cache.Contains(sha256.Sum256([]byte(raw))) {
+		return true
+	}
+	return looseIssuer(raw, func(iss string) bool {
+		_, ok := v.byURL[iss]
+		return ok
+	})
+}
+
+// Active is true while an issuer of that name is configured and enabled.
+func (v *Verifier) Active(issuer string) bool {
+	i, ok := v.byName[issuer]
+	return ok && !i.config.Disabled
+}
+
+// Run picks the run's own claims for the audit, as the identity's provider lists them.
+func (v *Verifier) Run(id *model.Identity) map[string]string {
+	if id == nil {
+		return nil
+	}
+	p, ok := provider.Get(id.Provider)
+	if !ok {
+		return nil
+	}
+	return p.RunClaims(id.Claims)
+}
+
+// Verify checks everything about a token but replay. Exactly one of audiences must be its audience. The error is a *model.Denial.
+// The identity's claims are shared with later calls and must not be changed.
+func (v *Verifier) Verify(ctx context.Context, raw string, audiences []string) (*model.Identity, error) {
+	found, denial := v.verdict(ctx, raw)
+	if denial != nil {
+		return nil, denial
+	}
+	// What depends on the moment or on the registry is checked each time, for remembered tokens too.
+	if denial := found.times.check(v.now()); denial != nil {
+		return nil, denial
+	}
+	if denial := checkAudience(found.identity.Audience, audiences); denial != nil {
+		return nil, denial
+	}
+	id := found.identity
+	return &id, nil
+}
+
+// verdict finds a remembered token or verifies it.
+func (v *Verifier) verdict(ctx context.Context, raw string) (*verdict, *model.Denial) {
+	key := sha256.Sum256([]byte(raw))
+	if known, ok := v.cache.Get(key); ok {
+		// The keys of now are asked for, so that a withdrawn key or a long silence of the issuer ends the verdict.
+		keys, denial := known.issuer.keys.get(ctx)
+		if denial != nil {
+			return nil, denial
+		}
+		if keys.generation == known.generation && v.now().Before(known.times.effective.Add(leeway)) {
+			return known, nil
+		}
+		v.cache.Remove(key)
+	}
+	fresh, denial := v.judge(ctx, raw)
+	if denial != nil {
+		return nil, denial
+	}
+	if fresh.times.check(v.now()) == nil {
+		v.cache.Add(key, fresh)
+	}
+	return fresh, nil
+}
+
+// judge verifies a token from the beginning: spelling, issuer, signature, then what it says.
+func (v *Verifier) judge(ctx context.Context, raw string) (*verdict, *model.Denial) {
+	t, err := parseToken(raw)
+	if err != nil {
+		return nil, model.Deny(model.CodeInvalidToken).Hinted("%s; send the identity token exactly as the CI platform gave it", err).Because(err)
+	}
+	i, denial := v.issuerOf(t)
+	if denial != nil {
+		return nil, denial
+	}
+	keys, denial := i.authentic(ctx, t)
+	if denial != nil {
+		return nil, denial
+	}
+	times, denial := readTimes(t.claims, i.config.MaxLifetime)
+	if denial != nil {
+		return nil, denial
+	}
+	if denial := checkRequired(i.provider, t.claims); denial != nil {
+		return nil, denial
+	}
+	audience, denial := readAudience(i.provider, t.claims)
+	if denial != nil {
+		return nil, denial
+	}
+	return &verdict{issuer: i, generation: keys.generation, times: times, identity: model.Identity{
+		Issuer:      i.config.Name,
+		Provider:    i.config.Provider,
+		JTI:         tokenID(i.provider, t.claims),
+		Audience:    audience,
+		Digest:      t.digest,
+		IssuedAt:    times.issued,
+		Expiry:      times.effective,
+		TokenExpiry: times.expires,
+		Claims:      t.claims,
+	}}, nil
+}
+
+// issuerOf chooses a configured issuer by the token's iss; it is all that an unverified token chooses.
+func (v *Verifier) issuerOf(t *token) (*Issuer, *model.Denial) {
+	iss, ok := t.claims["iss"].(string)
+	if !ok {
+		return nil, model.Deny(model.CodeUnknownIssuer).Differ("iss", "", "a configured issuer")
+	}
+	i, known := v.byURL[iss]
+	if !known {
+		return nil, model.Deny(model.CodeUnknownIssuer).Differ("iss", shown(iss), "a configured issuer")
+	}
+	if i.config.Disabled {
+		return nil, model.Deny(model.CodeUnknownIssuer).Differ("iss", shown(iss), "an enabled issuer").
+			Because(errors.New("issuer " + i.config.Name + " is disabled"))
+	}
+	return i, nil
+}
