@@ -1,0 +1,193 @@
+package pypi
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+)
+
+// zipStart is the signature of a local file header; honest wheels begin with one, without a program or other data before it.
+var zipStart = []byte("PK\x03\x04")
+
+// wheelMetadata reads METADATA of the one .dist-info folder that bears the wheel's own name and version.
+func wheelMetadata(file *io.SectionReader, name string) ([]byte, error) {
+	parts := strings.SplitN(name, "-", 3)
+	return zipMetadata(file, parts[0]+"-"+parts[1]+".dist-info/METADATA")
+}
+
+// zipMetadata reads one entry of a zip, which must be there once.
+func zipMetadata(file *io.SectionReader, want string) ([]byte, error) {
+	start := make([]byte, len(zipStart))
+	if _, err := file.ReadAt(start, 0); err != nil || !bytes.Equal(start, zipStart) {
+		return nil, &archiveError{"other data before its first entry", "a zip from its first byte"}
+	}
+	zr, err := zip.NewReader(file, file.Size())
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return nil, fmt.Errorf("zip directory: %w", err)
+	}
+	if len(zr.File) > maxEntries {
+		return nil, &archiveError{fmt.Sprintf("%d entries", len(zr.File)), fmt.Sprintf("at most %d", maxEntries)}
+	}
+	var found *zip.File
+	for _, e := range zr.File {
+		is, err := matches(e.Name, want)
+		if err != nil {
+			return nil, err
+		}
+		if is && found != nil {
+			return nil, &archiveError{"two of " + want, "one"}
+		}
+		if is {
+			found = e
+		}
+	}
+	if found == nil {
+		return nil, &archiveError{"no " + want, "one"}
+	}
+	if err := localName(file, found); err != nil {
+		return nil, err
+	}
+	r, err := found.Open()
+	if err != nil {
+		return nil, fmt.Errorf("zip entry: %w", err)
+	}
+	defer func() { _ = r.Close() }()
+	return readMetadata(r)
+}
+
+// matches is true for the wanted entry. An entry that some installer may take for it, with the same last element in another
+// folder at the top that ends alike, is an error.
+func matches(name, want string) (bool, error) {
+	clean := strings.ToLower(path.Clean(strings.ReplaceAll(name, `\`, "/")))
+	dir, base := path.Split(clean)
+	wantDir, wantBase := path.Split(want)
+	const info = ".dist-info/"
+	switch {
+	case base != strings.ToLower(wantBase) || strings.Count(dir, "/") != 1:
+		return false, nil
+	case strings.HasSuffix(wantDir, info) && !strings.HasSuffix(dir, info):
+		return false, nil
+	case name == want || sameEntry(name, want):
+		return true, nil
+	}
+	return false, &archiveError{brief(name), want}
+}
+
+// sameEntry compares the folder's package and version in canonical form: builders escape them in different ways.
+func sameEntry(name, want string) bool {
+	canonical := func(s string) string {
+		dir, base := path.Split(s)
+		stem := strings.TrimSuffix(strings.TrimSuffix(dir, "/"), ".dist-info")
+		cut := strings.LastIndexByte(stem, '-')
+		if cut < 0 {
+			return ""
+		}
+		pkg, version := packageOf(stem[:cut]), versionOf(stem[cut+1:])
+		if pkg == "" || version == "" {
+			return ""
+		}
+		return pkg + "/" + version + "/" + base
+	}
+	got := canonical(name)
+	return got != "" && got == canonical(want)
+}
+
+// localName compares an entry's name in the directory with the one before its data, which streaming readers believe. The
+// local header ends with its name and an extra field of its own length, so it is found from the end.
+func localName(file io.ReaderAt, e *zip.File) error {
+	const fixed, longest = 30, 1<<16 - 1
+	data, err := e.DataOffset()
+	if err != nil {
+		return fmt.Errorf("zip entry: %w", err)
+	}
+	from := max(0, data-fixed-longest-int64(len(e.Name)))
+	before := make([]byte, data-from)
+	if _, err := file.ReadAt(before, from); err != nil {
+		return fmt.Errorf("zip entry: %w", err)
+	}
+	for at := len(before) - fixed - len(e.Name); at >= 0; at-- {
+		head := before[at:]
+		nameLen, extraLen := int(binary.LittleEndian.Uint16(head[26:])), int(binary.LittleEndian.Uint16(head[28:]))
+		if bytes.HasPrefix(head, zipStart) && fixed+nameLen+extraLen == len(head) {
+			if string(head[fixed:fixed+nameLen]) == e.Name {
+				return nil
+			}
+			break
+		}
+	}
+	return &archiveError{"two names for one entry", "one"}
+}
+
+func readMetadata(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
+	if err != nil {
+		return nil, fmt.Errorf("metadata: %w", err)
+	}
+	if len(data) > maxMetadata {
+		return nil, &archiveError{"larger metadata", fmt.Sprintf("at most %d bytes", maxMetadata)}
+	}
+	return data, nil
+}
+
+// tarMetadata reads one entry of a compressed tar, which must be there once, as unpacking keeps the last. The whole archive is
+// read, within limits.
+func tarMetadata(file *io.SectionReader, want string) ([]byte, error) {
+	gz, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, fmt.Errorf("gzip: %w", err)
+	}
+	bounded := &boundedReader{r: gz, left: min(maxUnpacked, max(smallUnpacked, file.Size()*maxRatio))}
+	tr := tar.NewReader(bounded)
+	var metadata []byte
+	for entries := 0; ; entries++ {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
+			return nil, fmt.Errorf("tar: %w", err)
+		}
+		if entries >= maxEntries {
+			return nil, &archiveError{"more entries", fmt.Sprintf("at most %d", maxEntries)}
+		}
+		is, err := matches(h.Name, want)
+		if err != nil {
+			return nil, err
+		}
+		if !is {
+			continue
+		}
+		if metadata != nil || h.Typeflag != tar.TypeReg {
+			return nil, &archiveError{"two of " + want + ", or a link", "one file"}
+		}
+		if metadata, err = readMetadata(tr); err != nil {
+			return nil, err
+		}
+	}
+	if metadata == nil {
+		return nil, &archiveError{"no " + want, "one"}
+	}
+	return metadata, nil
+}
+
+// boundedReader ends an archive that unpacks to too much.
+type boundedReader struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, &archiveError{"more unpacked data", "at most 200 times its size"}
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}

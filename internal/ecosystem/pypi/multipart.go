@@ -1,0 +1,249 @@
+package pypi
+
+import (
+	"bytes"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+const (
+	// maxBoundary is RFC 2046's limit, in bytes.
+	maxBoundary = 70
+	// maxMarker is the longest "--boundary"; maxDelimiter the longest CRLF and marker.
+	maxMarker    = maxBoundary + 2
+	maxDelimiter = maxMarker + 2
+	// maxPartHeader bounds the header lines of one part, in bytes: two lines of a name, a file name and a type.
+	maxPartHeader = 1 << 10
+)
+
+var (
+	lineBreak = []byte("\r\n")
+	headerEnd = []byte("\r\n\r\n")
+	closing   = []byte("--")
+)
+
+// partHandler takes what a splitter finds. The data of one part comes in pieces of any size, none of them kept after the call.
+type partHandler interface {
+	// begin takes the header lines, and the offset in the body at which the part's data begins.
+	begin(header []byte, at int64) error
+	data(p []byte) error
+	end() error
+}
+
+// place is where in the grammar a splitter stands.
+type place int
+
+const (
+	atStart      place = iota // the first marker, which begins the body: there is no preamble
+	atMarkerEnd               // two bytes after a marker: CRLF or the final "--"
+	atHeader                  // header lines up to an empty one
+	atData                    // data up to CRLF and a marker
+	atClosed                  // after the final "--": CRLF or nothing
+	atClosedLine              // inside that CRLF
+	atEnd                     // nothing more
+)
+
+// splitter is a push parser of multipart bodies, for exactly the form in which upload clients write them: no preamble, no
+// epilogue beyond one CRLF, no padding after a boundary. The marker "--boundary" may stand nowhere but in a delimiter, however
+// its line begins and ends, since parsers differ in what they take for a delimiter; boundaries are random, so no honest body
+// has one by accident. The pieces are searched where they lie; only what may be the beginning of a delimiter is copied.
+type splitter struct {
+	parts  partHandler
+	marker []byte
+	place  place
+	offset int64 // bytes of the body that were taken
+
+	// carry is the end of a part's data that may belong to a delimiter: the last len(delimiter)-1 bytes, or all of it.
+	carry    [maxDelimiter]byte
+	carried  int
+	window   [2 * maxDelimiter]byte
+	two      [2]byte // what follows a marker
+	pending  int     // how much of the current fixed text was seen
+	header   [maxPartHeader]byte
+	headered int
+}
+
+func newSplitter(boundary string, parts partHandler) *splitter {
+	return &splitter{parts: parts, marker: []byte("--" + boundary)}
+}
+
+// delimiter is the length of CRLF and marker.
+func (s *splitter) delimiter() int { return len(s.marker) + len(lineBreak) }
+
+// feed takes the next piece.
+func (s *splitter) feed(p []byte) error {
+	for len(p) > 0 {
+		n, err := s.step(p)
+		if err != nil {
+			return err
+		}
+		s.offset += int64(n)
+		p = p[n:]
+	}
+	return nil
+}
+
+// step takes at least one byte of p.
+func (s *splitter) step(p []byte) (int, error) {
+	switch s.place {
+	case atStart:
+		return s.start(p)
+	case atMarkerEnd:
+		return s.markerEnd(p)
+	case atHeader:
+		return s.headers(p)
+	case atData:
+		return s.body(p)
+	case atClosed, atClosedLine:
+		return s.close(p)
+	default:
+		return 0, malformed("body", "more after its closing boundary", "nothing")
+	}
+}
+
+// start takes the marker that begins the body.
+func (s *splitter) start(p []byte) (int, error) {
+	want := s.marker[s.pending:]
+	n := min(len(p), len(want))
+	if !bytes.Equal(p[:n], want[:n]) {
+		return 0, malformed("body", "text before the first boundary", "the boundary of the Content-Type")
+	}
+	s.pending += n
+	if s.pending == len(s.marker) {
+		s.place, s.pending = atMarkerEnd, 0
+	}
+	return n, nil
+}
+
+// markerEnd takes the two bytes that say whether a part or the end follows.
+func (s *splitter) markerEnd(p []byte) (int, error) {
+	n := copy(s.two[s.pending:], p)
+	s.pending += n
+	if s.pending < len(s.two) {
+		return n, nil
+	}
+	s.pending = 0
+	switch {
+	case bytes.Equal(s.two[:], lineBreak):
+		s.place, s.headered = atHeader, 0
+	case bytes.Equal(s.two[:], closing):
+		s.place = atClosed
+	default:
+		return 0, malformed("boundary line", "followed by other text", "CRLF, or -- and CRLF")
+	}
+	return n, nil
+}
+
+// headers collects the header lines of a part.
+func (s *splitter) headers(p []byte) (int, error) {
+	from := max(0, s.headered-len(headerEnd)+1)
+	n := copy(s.header[s.headered:], p)
+	block := s.header[:s.headered+n]
+	at := bytes.Index(block[from:], headerEnd)
+	if at < 0 {
+		s.headered += n
+		if s.headered == len(s.header) {
+			return 0, malformed("header of a part", "longer", "two lines of at most 1024 bytes, ended by CRLF")
+		}
+		return n, nil
+	}
+	end := from + at
+	taken := end + len(headerEnd) - s.headered
+	s.place, s.carried = atData, 0
+	return taken, s.parts.begin(block[:end], s.offset+int64(taken))
+}
+
+// body takes data up to a delimiter.
+func (s *splitter) body(p []byte) (int, error) {
+	if s.carried > 0 {
+		if n, done, err := s.across(p); done || err != nil {
+			return n, err
+		}
+	}
+	at := bytes.Index(p, s.marker)
+	if at >= 0 {
+		if at < len(lineBreak) || !bytes.Equal(p[at-len(lineBreak):at], lineBreak) {
+			return 0, strayMarker()
+		}
+		if err := s.flush(p[:at-len(lineBreak)]); err != nil {
+			return 0, err
+		}
+		return at + len(s.marker), s.endPart()
+	}
+	keep := min(len(p), s.delimiter()-1)
+	if err := s.flush(p[:len(p)-keep]); err != nil {
+		return 0, err
+	}
+	s.carried = copy(s.carry[:], p[len(p)-keep:])
+	return len(p), nil
+}
+
+// across looks for a marker that begins in the carry, or so early in p that its CRLF is there. It is done with p when it
+// has found one, and when p is too short to be searched by itself.
+func (s *splitter) across(p []byte) (n int, done bool, err error) {
+	reach := min(len(p), s.delimiter()-1)
+	w := s.window[:copy(s.window[:], s.carry[:s.carried])]
+	w = append(w, p[:reach]...)
+	at := bytes.Index(w, s.marker)
+	switch {
+	case at >= 0 && (at < len(lineBreak) || !bytes.Equal(w[at-len(lineBreak):at], lineBreak)):
+		return 0, true, strayMarker()
+	case at >= 0:
+		if err := s.parts.data(w[:at-len(lineBreak)]); err != nil {
+			return 0, true, err
+		}
+		n = at + len(s.marker) - s.carried
+		s.carried = 0
+		return n, true, s.endPart()
+	case reach == len(p):
+		settled := max(0, len(w)-s.delimiter()+1)
+		if settled > 0 {
+			if err := s.parts.data(w[:settled]); err != nil {
+				return 0, true, err
+			}
+		}
+		s.carried = copy(s.carry[:], w[settled:])
+		return len(p), true, nil
+	}
+	return 0, false, nil
+}
+
+// flush hands on the carry and then p, which are now known to be data.
+func (s *splitter) flush(p []byte) error {
+	if s.carried > 0 {
+		n := s.carried
+		s.carried = 0
+		if err := s.parts.data(s.carry[:n]); err != nil {
+			return err
+		}
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	return s.parts.data(p)
+}
+
+func (s *splitter) endPart() error {
+	s.place, s.pending = atMarkerEnd, 0
+	return s.parts.end()
+}
+
+// close takes the CRLF after the closing boundary.
+func (s *splitter) close(p []byte) (int, error) {
+	if p[0] != lineBreak[s.place-atClosed] {
+		return 0, malformed("body", "more after its closing boundary", "nothing")
+	}
+	s.place++
+	return 1, nil
+}
+
+// closed is true where the body may end.
+func (s *splitter) closed() bool { return s.place == atClosed || s.place == atEnd }
+
+func malformed(field, got, want string) *model.Denial {
+	return model.Deny(model.CodeMalformedUpload).Differ(field, got, want)
+}
+
+func strayMarker() *model.Denial {
+	return malformed("boundary", "in the middle of a part", "only on lines of its own, after CRLF")
+}

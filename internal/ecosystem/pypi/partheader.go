@@ -1,0 +1,57 @@
+package pypi
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// part is what the header of a part says.
+type part struct {
+	name string
+	// file is the file name; isFile is true where the header has one.
+	file   string
+	isFile bool
+}
+
+var (
+	// contentType is the header as every client writes it: one parameter, quoted or not.
+	contentType = regexp.MustCompile(`^multipart/form-data; ?boundary=(?:([0-9A-Za-z'+_.-]{1,70})|"([0-9A-Za-z'()+_,./:=?-]{1,70})")$`)
+	// partLines are the header lines of a part. Everything else that a parser might read differently has no place here: other
+	// headers, other parameters (name*, filename*), other orders, other cases, white space, comments, escapes, unquoted values, and
+	// line breaks that are not CRLF.
+	partLines = regexp.MustCompile(`^Content-Disposition: form-data; name="(:?[a-z][a-z0-9_]{0,63})"` +
+		`(?:; filename="([0-9A-Za-z._+!-]{1,259})"(?:\r\nContent-Type: application/[0-9A-Za-z.+-]{1,64})?)?$`)
+)
+
+// parseBoundary reads the boundary from the request's header.
+func parseBoundary(h http.Header) (string, error) {
+	lines := h.Values("Content-Type")
+	if len(lines) != 1 {
+		return "", malformed("Content-Type", strings.Join(lines, ", "), "one line: multipart/form-data; boundary=...")
+	}
+	m := contentType.FindStringSubmatch(lines[0])
+	if m == nil {
+		return "", malformed("Content-Type", brief(lines[0]), "multipart/form-data; boundary=... and nothing more")
+	}
+	return m[1] + m[2], nil
+}
+
+// parsePart reads the header lines of a part.
+func parsePart(header []byte) (part, error) {
+	m := partLines.FindSubmatchIndex(header)
+	if m == nil {
+		return part{}, malformed("header of a part", brief(string(header)),
+			`Content-Disposition: form-data; name="FIELD", for a file also ; filename="FILE" and a plain Content-Type`)
+	}
+	p := part{name: string(header[m[2]:m[3]])}
+	if m[4] >= 0 {
+		p.file, p.isFile = string(header[m[4]:m[5]]), true
+	}
+	return p, nil
+}
+
+// brief cuts a hostile value to what an error can show.
+func brief(s string) string { return model.OneLine(s, 120) }
