@@ -44,6 +44,38 @@ func TestConformance(t *testing.T) {
 	}, storetest.Options{Durable: true})
 }
 
+// TestClaimIsDurableWhenItReturns: what the file holds at that moment, as a crash would leave it, knows the claim.
+func TestClaimIsDurableWhenItReturns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s := openAt(t, path, Options{})
+	defer closeStore(t, s)
+	until := time.Now().Add(time.Hour)
+	for i := range 5 {
+		key := fmt.Sprint("key", i)
+		if _, err := s.Claim(t.Context(), key, "first", until); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Revoke(t.Context(), key, until); err != nil {
+			t.Fatal(err)
+		}
+		image, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		crashed := filepath.Join(t.TempDir(), "crashed.db")
+		if err := os.WriteFile(crashed, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		after := openAt(t, crashed, Options{})
+		held, claimErr := after.Claim(t.Context(), key, "second", until)
+		revoked, revokedErr := after.Revoked(t.Context(), key)
+		if err := errors.Join(claimErr, revokedErr); err != nil || held != "first" || !revoked {
+			t.Errorf("after a crash: held by %q, revoked %v, %v, want first and revoked", held, revoked, err)
+		}
+		closeStore(t, after)
+	}
+}
+
 func TestModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data", "trustpub")
 	s, err := Kind.New().Open(t.Context(), store.Env{DataDir: dir})
