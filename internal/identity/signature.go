@@ -22,6 +22,9 @@ type attempt struct {
 	token  *token
 	keys   *snapshot
 	denial *model.Denial
+	// unread is set where the signature is good and go-oidc could not read the claims: the token is refused, after our own
+	// reading has looked for the better reason.
+	unread error
 }
 
 type attemptKey struct{}
@@ -57,18 +60,23 @@ func (s signatures) VerifySignature(ctx context.Context, raw string) ([]byte, er
 	return payload, nil
 }
 
-// authentic checks that the issuer signed the token, and gives the keys by which it did.
-func (i *Issuer) authentic(ctx context.Context, t *token) (*snapshot, *model.Denial) {
+// authentic checks that the issuer signed the token. The attempt holds the keys by which it did.
+func (i *Issuer) authentic(ctx context.Context, t *token) (*attempt, *model.Denial) {
 	// Before anything is fetched or computed; go-oidc checks the same again.
 	if !slices.Contains(i.config.Algorithms, t.alg) {
 		return nil, model.Deny(model.CodeInvalidToken).Differ("alg", shown(t.alg), strings.Join(i.config.Algorithms, " or "))
 	}
 	a := &attempt{token: t}
-	if _, err := i.tokens.Verify(context.WithValue(ctx, attemptKey{}, a), t.raw); err != nil {
-		if a.denial != nil {
-			return nil, a.denial
-		}
-		return nil, model.Deny(model.CodeInvalidToken).Because(errors.New("its claims or its signature cannot be read as those of an identity token"))
+	_, err := i.tokens.Verify(context.WithValue(ctx, attemptKey{}, a), t.raw)
+	switch {
+	case err == nil:
+		return a, nil
+	case a.denial != nil:
+		return nil, a.denial
+	case a.keys != nil:
+		a.unread = errors.New("its claims cannot be read as those of an identity token")
+		return a, nil
+	default:
+		return nil, model.Deny(model.CodeInvalidToken).Because(errors.New("it cannot be read as an identity token"))
 	}
-	return a.keys, nil
 }

@@ -87,9 +87,16 @@ func (v *Verifier) Run(id *model.Identity) map[string]string {
 // Verify checks everything about a token but replay. Exactly one of audiences must be its audience. The error is a *model.Denial.
 // The identity's claims are shared with later calls and must not be changed.
 func (v *Verifier) Verify(ctx context.Context, raw string, audiences []string) (*model.Identity, error) {
-	found, denial := v.verdict(ctx, raw)
+	key := sha256.Sum256([]byte(raw))
+	found, denial := v.recall(ctx, key)
 	if denial != nil {
 		return nil, denial
+	}
+	known := found != nil
+	if !known {
+		if found, denial = v.judge(ctx, raw); denial != nil {
+			return nil, denial
+		}
 	}
 	// What depends on the moment or on the registry is checked each time, for remembered tokens too.
 	if denial := found.times.check(v.now()); denial != nil {
@@ -98,32 +105,29 @@ func (v *Verifier) Verify(ctx context.Context, raw string, audiences []string) (
 	if denial := checkAudience(found.identity.Audience, audiences); denial != nil {
 		return nil, denial
 	}
+	if !known {
+		v.cache.Add(key, found)
+	}
 	id := found.identity
 	return &id, nil
 }
 
-// verdict finds a remembered token or verifies it.
-func (v *Verifier) verdict(ctx context.Context, raw string) (*verdict, *model.Denial) {
-	key := sha256.Sum256([]byte(raw))
-	if known, ok := v.cache.Get(key); ok {
-		// The keys of now are asked for, so that a withdrawn key or a long silence of the issuer ends the verdict.
-		keys, denial := known.issuer.keys.get(ctx)
-		if denial != nil {
-			return nil, denial
-		}
-		if keys.generation == known.generation && v.now().Before(known.times.effective.Add(leeway)) {
-			return known, nil
-		}
-		v.cache.Remove(key)
+// recall finds a remembered token; nil where there is none, or none that is still good.
+func (v *Verifier) recall(ctx context.Context, key [sha256.Size]byte) (*verdict, *model.Denial) {
+	known, ok := v.cache.Get(key)
+	if !ok {
+		return nil, nil
 	}
-	fresh, denial := v.judge(ctx, raw)
+	// The keys of now are asked for, so that a withdrawn key or a long silence of the issuer ends the verdict.
+	keys, denial := known.issuer.keys.get(ctx)
 	if denial != nil {
 		return nil, denial
 	}
-	if fresh.times.check(v.now()) == nil {
-		v.cache.Add(key, fresh)
+	if keys.generation != known.generation || !v.now().Before(known.times.effective.Add(leeway)) {
+		v.cache.Remove(key)
+		return nil, nil
 	}
-	return fresh, nil
+	return known, nil
 }
 
 // judge verifies a token from the beginning: spelling, issuer, signature, then what it says.
@@ -136,10 +140,23 @@ func (v *Verifier) judge(ctx context.Context, raw string) (*verdict, *model.Deni
 	if denial != nil {
 		return nil, denial
 	}
-	keys, denial := i.authentic(ctx, t)
+	a, denial := i.authentic(ctx, t)
 	if denial != nil {
 		return nil, denial
 	}
+	found, denial := i.read(t)
+	if denial != nil {
+		return nil, denial
+	}
+	if a.unread != nil {
+		return nil, model.Deny(model.CodeInvalidToken).Because(a.unread)
+	}
+	found.generation = a.keys.generation
+	return found, nil
+}
+
+// read judges the claims of a token whose signature is good.
+func (i *Issuer) read(t *token) (*verdict, *model.Denial) {
 	times, denial := readTimes(t.claims, i.config.MaxLifetime)
 	if denial != nil {
 		return nil, denial
@@ -151,7 +168,7 @@ func (v *Verifier) judge(ctx context.Context, raw string) (*verdict, *model.Deni
 	if denial != nil {
 		return nil, denial
 	}
-	return &verdict{issuer: i, generation: keys.generation, times: times, identity: model.Identity{
+	return &verdict{issuer: i, times: times, identity: model.Identity{
 		Issuer:      i.config.Name,
 		Provider:    i.config.Provider,
 		JTI:         tokenID(i.provider, t.claims),
