@@ -454,9 +454,9 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestNoSecretReachesALine: the event has no field for one, and what looks like one is removed from those that quote a
+// TestInvariantSecretsStayInsideAudit: the event has no field for one, and what looks like one is removed from those that quote a
 // client.
-func TestNoSecretReachesALine(t *testing.T) {
+func TestInvariantSecretsStayInsideAudit(t *testing.T) {
 	jwt := "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ"
 	secrets := map[string]string{
 		"identity token": jwt, "unsigned identity token": jwt[:strings.LastIndexByte(jwt, '.')+1],

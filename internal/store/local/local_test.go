@@ -44,8 +44,8 @@ func TestConformance(t *testing.T) {
 	}, storetest.Options{Durable: true})
 }
 
-// TestClaimIsDurableWhenItReturns: what the file holds at that moment, as a crash would leave it, knows the claim.
-func TestClaimIsDurableWhenItReturns(t *testing.T) {
+// TestInvariantNoReplayAfterCrash: what the file holds at that moment, as a crash would leave it, knows the claim.
+func TestInvariantNoReplayAfterCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := openAt(t, path, Options{})
 	defer closeStore(t, s)
