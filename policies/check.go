@@ -1,0 +1,337 @@
+package policies
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/provider"
+)
+
+// facts are what one question is about.
+type facts struct {
+	id     *model.Identity
+	target model.Target
+	clock  func() time.Time
+
+	moment time.Time
+	claims map[string]any
+}
+
+// open is true at an exchange: what needs the package or the version is decided at the upload.
+func (f *facts) open() bool { return f.target.Package == "" }
+
+// now is the moment of the question, the same for all policies.
+func (f *facts) now() time.Time {
+	if f.moment.IsZero() {
+		f.moment = f.clock()
+	}
+	return f.moment
+}
+
+// celClaims are the claims as expressions see them, converted once.
+func (f *facts) celClaims() map[string]any {
+	if f.claims == nil {
+		f.claims, _ = celValue(f.id.Claims).(map[string]any)
+	}
+	return f.claims
+}
+
+// The checks of a policy, in the order in which a denial looks for the first that differs. Those of the publisher's fields
+// stand between the issuer and the registry.
+const (
+	checkIssuer = iota
+	checkRegistry
+	checkPackage
+	checkAction
+	checkTrigger
+	checkTag
+	checkExpires
+	checkWhen
+	fixedChecks
+)
+
+// verdict is the result of one check.
+type verdict uint8
+
+const (
+	differs verdict = iota
+	holds
+	// left open until the upload names package and version.
+	open
+)
+
+// checks is the number of checks of this policy.
+func (p *Policy) checks() int { return fixedChecks + len(p.matches) }
+
+// test makes one check. It allocates nothing unless it has an expression to evaluate.
+func (p *Policy) test(i int, f *facts) verdict {
+	switch n := i - 1 - len(p.matches); {
+	case i == checkIssuer:
+		return when(p.issuer.Name == f.id.Issuer && !p.issuer.Disabled)
+	case n < 0:
+		return when(p.matches[i-1].holds(p.provider, f.id.Claims))
+	default:
+		return p.testFixed(n+1, f)
+	}
+}
+
+// testFixed makes a check that every policy has.
+func (p *Policy) testFixed(check int, f *facts) verdict {
+	switch check {
+	case checkRegistry:
+		return when(p.grant(f.target.Registry) != nil)
+	case checkPackage:
+		if f.open() {
+			return open
+		}
+		g := p.grant(f.target.Registry)
+		return when(g != nil && g.covers(f.target.Package))
+	case checkAction:
+		if f.open() && f.target.Action == "" {
+			return open
+		}
+		return when(p.actions.allows(f.target.Action))
+	case checkTrigger:
+		return when(p.provider.Trigger == nil || p.triggered(f.id.Claims))
+	case checkTag:
+		return p.testTag(f)
+	case checkExpires:
+		return when(p.expires.IsZero() || f.now().Before(p.expires))
+	case checkWhen:
+		switch {
+		case p.when == nil:
+			return holds
+		case p.when.release && f.open():
+			return open
+		}
+		return when(p.when.holds(f) == nil)
+	}
+	return differs
+}
+
+func when(ok bool) verdict {
+	if ok {
+		return holds
+	}
+	return differs
+}
+
+// holds compares one claim. An absent or empty claim never matches, nor does one of another type than the provider says.
+func (m *match) holds(prov *provider.Provider, claims map[string]any) bool {
+	if m.field != nil && m.field.Equals != nil {
+		return m.unequal(prov, claims) == ""
+	}
+	got, ok := prov.Text(claims, m.claim)
+	if !ok || got == "" {
+		return false
+	}
+	if m.glob != nil {
+		return m.glob.match(got)
+	}
+	return got == m.value
+}
+
+// unequal is the first claim that is not what the field's template says; empty where all are.
+func (m *match) unequal(prov *provider.Provider, claims map[string]any) string {
+	for _, claim := range m.equal {
+		got, ok := prov.Text(claims, claim)
+		if !ok || got == "" || !prov.Equal(m.field.Equals, claims, m.value, got) {
+			return claim
+		}
+	}
+	return ""
+}
+
+func (p *Policy) triggered(claims map[string]any) bool {
+	got, ok := p.provider.Text(claims, p.provider.Trigger.Claim)
+	return ok && slices.Contains(p.events, got)
+}
+
+// testTag compares the run's tag. A read names no version: the tag's form is then all that is asked for.
+func (p *Policy) testTag(f *facts) verdict {
+	if p.tag == nil {
+		return holds
+	}
+	tag, ok := p.provider.TagOf(f.id.Claims)
+	if !ok {
+		return differs
+	}
+	version, ok := p.tag.match(tag)
+	switch {
+	case !ok:
+		return differs
+	case !p.tag.version:
+		return holds
+	case f.open():
+		return open
+	case f.target.Version == "" && f.target.Action == model.ActionRead:
+		return holds
+	}
+	canonical, ok := p.tagVersion(version, f.target.Registry)
+	return when(ok && canonical == f.target.Version)
+}
+
+// tagVersion spells the tag's version as the registry's ecosystem does.
+func (p *Policy) tagVersion(version, registry string) (string, bool) {
+	g := p.grant(registry)
+	if g == nil {
+		return "", false
+	}
+	canonical, err := model.NormalizeVersion(g.ecosystem, version)
+	return canonical, err == nil && canonical != ""
+}
+
+// Check is one comparison of a policy with an identity and a target.
+type Check struct {
+	// Field is what is compared, Got and Want the two sides; Got is empty for an absent claim.
+	Field string `json:"field"`
+	Got   string `json:"got,omitempty"`
+	Want  string `json:"expected,omitempty"`
+	// OK is true where they agree, Open where the answer waits for the upload.
+	OK   bool `json:"ok"`
+	Open bool `json:"open,omitempty"`
+	// Hint says what to do where they differ.
+	Hint string `json:"hint,omitempty"`
+}
+
+// check makes one check and says what it compared. Denials and explanations both come from here.
+func (p *Policy) check(i int, f *facts) Check {
+	v := p.test(i, f)
+	c := Check{OK: v == holds, Open: v == open}
+	switch n := i - 1 - len(p.matches); {
+	case i == checkIssuer:
+		c.Field, c.Got, c.Want = "issuer", f.id.Issuer, p.issuer.Name
+		if p.issuer.Disabled {
+			c.Want, c.Hint = "an enabled issuer", "the issuer "+p.issuer.Name+" is disabled in the gateway's configuration"
+		}
+	case n < 0:
+		p.matches[i-1].describe(&c, p.provider, f.id.Claims)
+	default:
+		p.describeFixed(&c, n+1, f)
+	}
+	c.Got = clip(c.Got)
+	if v != differs {
+		c.Hint = ""
+	}
+	return c
+}
+
+// describe fills in the two sides of a publisher's field.
+func (m *match) describe(c *Check, prov *provider.Provider, claims map[string]any) {
+	c.Field, c.Want = m.name, m.value
+	if m.field == nil || m.field.Equals == nil {
+		c.Got, _ = prov.Text(claims, m.claim)
+		if c.Got == "" {
+			c.Hint = fmt.Sprintf("the token has no claim %s that could be compared", m.claim)
+		}
+		return
+	}
+	claim := m.unequal(prov, claims)
+	if claim == "" {
+		claim = m.equal[0]
+	}
+	if claim != m.field.EqualClaims[0] {
+		c.Field = claim
+	}
+	c.Got, _ = prov.Text(claims, claim)
+	if want, ok := prov.Expand(m.field.Equals, claims, m.value); ok {
+		c.Want = want
+	}
+	for _, f := range prov.Fields {
+		if f.Replaces == claim && claim != m.field.EqualClaims[0] {
+			c.Hint = fmt.Sprintf("a job that is written in another file is named by %s in the policy", f.Name)
+		}
+	}
+}
+
+// describeFixed fills in the two sides of a check that every policy has.
+func (p *Policy) describeFixed(c *Check, check int, f *facts) {
+	switch check {
+	case checkRegistry:
+		c.Field, c.Got, c.Want = "registry", f.target.Registry, oneOf(p.registries())
+		c.Hint = "publish to the registry that the policy names, or add this one to it"
+	case checkPackage:
+		c.Field, c.Got = "package", f.target.Package
+		if g := p.grant(f.target.Registry); g != nil {
+			c.Want = g.names()
+		}
+		c.Hint = "add the package to the policy if this publisher may publish it"
+	case checkAction:
+		c.Field, c.Got, c.Want = "action", string(f.target.Action), p.actions.String()
+		c.Hint = "add the action to the policy if this publisher may do it"
+	case checkTrigger:
+		c.Field = "trigger"
+		if t := p.provider.Trigger; t != nil {
+			c.Field, c.Want = t.Claim, oneOf(p.events)
+			c.Got, _ = p.provider.Text(f.id.Claims, t.Claim)
+		}
+		c.Hint = "start the run in another way, or add the event to events in the policy"
+	case checkTag:
+		p.describeTag(c, f)
+	case checkExpires:
+		c.Field = "expires"
+		if !p.expires.IsZero() {
+			c.Got, c.Want = f.now().UTC().Format(time.RFC3339), "before "+p.expires.UTC().Format(time.RFC3339)
+			c.Hint = "the policy has expired; renew it"
+		}
+	case checkWhen:
+		c.Field = "when"
+		if p.when != nil {
+			c.Want = clip(model.OneLine(p.when.text, len(p.when.text)+1))
+			if !c.Open {
+				c.Got = p.whenResult(f)
+			}
+			c.Hint = "the policy's own condition does not hold for this run"
+		}
+	}
+}
+
+// describeTag says which tag was expected.
+func (p *Policy) describeTag(c *Check, f *facts) {
+	c.Field = "tag"
+	if p.tag == nil {
+		return
+	}
+	c.Got, _ = p.provider.TagOf(f.id.Claims)
+	c.Want = p.tag.text
+	if f.target.Version != "" && p.tag.version {
+		c.Want = strings.Replace(p.tag.text, versionPlaceholder, f.target.Version, 1) + " or an equal version"
+	}
+	c.Hint = "publish from a run that was started by this tag"
+	if c.Got == "" {
+		c.Hint = "the run was not started by a tag; push the tag and publish from the run that it starts"
+	}
+}
+
+// whenResult is what the expression gives: true, false, or why it gives nothing.
+func (p *Policy) whenResult(f *facts) string {
+	switch err := p.when.holds(f); err {
+	case nil:
+		return "true"
+	case errFalse:
+		return "false"
+	default:
+		return err.Error()
+	}
+}
+
+func (p *Policy) registries() []string {
+	names := make([]string, len(p.grants))
+	for i := range p.grants {
+		names[i] = p.grants[i].registry
+	}
+	return names
+}
+
+// allows is true where every check holds or is left open.
+func (p *Policy) allows(f *facts) bool {
+	for i := range p.checks() {
+		if p.test(i, f) == differs {
+			return false
+		}
+	}
+	return true
+}

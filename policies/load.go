@@ -1,0 +1,266 @@
+package policies
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Load reads policy files strictly: files, directories (every *.yaml and *.yml below) and globs. Everything that is wrong is
+// in the error, which is of type Errors. A path that does not exist and a glob that matches nothing are errors too.
+func Load(paths []string, env Env) (*Set, error) {
+	e, err := newEnvironment(env)
+	if err != nil {
+		return nil, err
+	}
+	seen, errs := read(paths)
+	files := compileAll(seen, e)
+	for _, f := range files {
+		errs = append(errs, f.errors...)
+	}
+	errs = append(errs, duplicates(files)...)
+	if err := errs.orNil(); err != nil {
+		return nil, err
+	}
+	return newSet(e, files), nil
+}
+
+// file is one file as it was read.
+type file struct {
+	path string
+	data []byte
+	sum  [sha256.Size]byte
+	// problem is set where the file is there and could not be read.
+	problem *Error
+}
+
+// compiled is one file compiled.
+type compiled struct {
+	file
+	policies []*Policy
+	errors   Errors
+}
+
+// compileAll compiles files side by side, in their order.
+func compileAll(files []file, env *environment) []*compiled {
+	out := make([]*compiled, len(files))
+	var group sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range files {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			out[i] = compileOne(files[i], env)
+		})
+	}
+	group.Wait()
+	return out
+}
+
+func compileOne(f file, env *environment) *compiled {
+	c := &compiled{file: f}
+	if f.problem != nil {
+		c.errors = Errors{*f.problem}
+		return c
+	}
+	c.policies, c.errors = compileFile(f.path, f.data, env)
+	return c
+}
+
+// duplicates finds names that two files use; the later file is at fault.
+func duplicates(files []*compiled) Errors {
+	first := map[string]*Policy{}
+	var errs Errors
+	for _, f := range files {
+		for _, p := range f.policies {
+			if have, twice := first[p.Name]; twice {
+				errs = append(errs, p.twice(have))
+				continue
+			}
+			first[p.Name] = p
+		}
+	}
+	return errs
+}
+
+// twice is the error of a name that another file has taken.
+func (p *Policy) twice(have *Policy) Error {
+	e := p.at
+	e.Message = fmt.Sprintf("the name %q is used twice; the first is in %s:%d", p.Name, have.File, have.Line)
+	return e
+}
+
+// read finds and reads all files; what cannot be found or read is an error.
+func read(paths []string) ([]file, Errors) {
+	found, errs := list(paths)
+	files := make([]file, 0, len(found))
+	total := 0
+	for _, path := range found {
+		f, there := readFile(path)
+		if !there {
+			continue // removed between listing and reading
+		}
+		if total += len(f.data); total > MaxTotalSize {
+			errs = append(errs, Error{File: path, Message: fmt.Sprintf("all files together have more than %d bytes", MaxTotalSize)})
+			break
+		}
+		files = append(files, f)
+	}
+	return files, errs
+}
+
+// readFile reads one file whole, up to just over its cap; there is false where it does not exist any more.
+func readFile(path string) (f file, there bool) {
+	f.path = path
+	problem := func(err error) (file, bool) {
+		f.problem = &Error{File: path, Message: "cannot be read: " + cause(err)}
+		return f, true
+	}
+	r, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, false
+	}
+	if err != nil {
+		return problem(err)
+	}
+	defer r.Close() //nolint:errcheck // only read
+	if info, err := r.Stat(); err != nil || !info.Mode().IsRegular() {
+		return problem(errors.Join(err, errors.New("it is not a regular file")))
+	}
+	f.data, err = io.ReadAll(io.LimitReader(r, MaxFileSize+1))
+	if err != nil {
+		return problem(err)
+	}
+	f.sum = sha256.Sum256(f.data)
+	return f, true
+}
+
+// cause is an error without the path that its message would repeat.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// list finds the files that paths name, each once, in alphabetical order.
+func list(paths []string) ([]string, Errors) {
+	l := lister{seen: map[string]bool{}}
+	for _, path := range paths {
+		l.path(path)
+	}
+	slices.Sort(l.found)
+	return l.found, l.errs
+}
+
+type lister struct {
+	seen  map[string]bool
+	found []string
+	errs  Errors
+}
+
+func (l *lister) fail(path, format string, args ...any) {
+	l.errs = append(l.errs, Error{File: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (l *lister) add(path string) {
+	if l.seen[path] {
+		return
+	}
+	l.seen[path] = true
+	if len(l.found) == MaxFiles {
+		l.fail(path, "more than %d files are named", MaxFiles)
+	}
+	if len(l.found) < MaxFiles {
+		l.found = append(l.found, path)
+	}
+}
+
+// path finds what one configured path names: a file or directory that is there, or else what it matches as a glob.
+func (l *lister) path(path string) {
+	path = filepath.Clean(path)
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		l.dir(path)
+	case err == nil:
+		l.add(path)
+	case !errors.Is(err, fs.ErrNotExist):
+		// Reading it tells what is wrong, and a watcher keeps what it had.
+		l.add(path)
+	case !strings.ContainsAny(path, "*?["):
+		l.fail(path, "there is no such file or directory")
+	default:
+		l.glob(path)
+	}
+}
+
+func (l *lister) glob(pattern string) {
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		l.fail(pattern, "malformed glob: %v", err)
+		return
+	}
+	before := len(l.seen)
+	for _, m := range matches {
+		if hidden(m) {
+			continue
+		}
+		if info, err := os.Stat(m); err == nil && info.IsDir() {
+			l.dir(m)
+			continue
+		}
+		l.add(m)
+	}
+	if len(matches) == 0 && len(l.seen) == before {
+		l.fail(pattern, "the glob matches no file")
+	}
+}
+
+// dir finds every policy file below a directory. Hidden names are left out: they are editors' copies, or, in a mounted
+// ConfigMap, the folders that its visible links point to. Links to files are followed, links to directories are not.
+func (l *lister) dir(root string) {
+	// A root that is itself a link is walked through its target; the names keep the configured path.
+	target, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		l.fail(root, "cannot be read: %s", cause(err))
+		return
+	}
+	err = filepath.WalkDir(target, func(path string, d fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(target, path) //nolint:errcheck // path is below target
+		shown := filepath.Join(root, rel)
+		switch {
+		case err != nil && errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			l.fail(shown, "cannot be read: %s", cause(err))
+			return nil
+		case path != target && hidden(path):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+		case !d.IsDir() && isPolicyFile(path):
+			l.add(shown)
+		}
+		return nil
+	})
+	if err != nil {
+		l.fail(root, "cannot be read: %s", cause(err))
+	}
+}
+
+func hidden(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }
+
+func isPolicyFile(path string) bool {
+	ext := filepath.Ext(path)
+	return ext == ".yaml" || ext == ".yml"
+}

@@ -1,0 +1,290 @@
+package policies
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/trustpub/trustpub/internal/provider"
+)
+
+// openClaims is the publisher field below which a provider that allows it takes claims by their own names.
+const openClaims = "claims"
+
+// publisher compiles the publisher from what its provider's data says; nothing here knows any provider.
+func (c *compiler) publisher(p *Policy, n *yaml.Node) {
+	entries := c.mapping(n, c.at("publisher"), provider.Names())
+	if len(entries) != 1 {
+		if n.Kind == yaml.MappingNode && len(n.Content) != 2 {
+			c.fail(n, c.at("publisher"), "%d providers are named, expected exactly one of %s", len(n.Content)/2, strings.Join(provider.Names(), ", "))
+		}
+		return
+	}
+	prov, _ := provider.Get(entries[0].key)
+	field := join(c.at("publisher"), prov.Name)
+	before := len(c.errors)
+	given := c.mapping(entries[0].value, field, fieldNames(prov))
+	replaced := map[string]bool{}
+	for _, e := range given {
+		if f, ok := prov.Field(e.key); ok && f.Replaces != "" {
+			replaced[f.Replaces] = true
+		}
+	}
+	for _, e := range given {
+		if f, ok := prov.Field(e.key); ok {
+			c.match(p, f, e, join(field, e.key), replaced)
+		} else {
+			c.open(p, prov, e.value, join(field, e.key))
+		}
+	}
+	if len(c.errors) > before {
+		return
+	}
+	// The provider's order, so that the first field that differs does not depend on how a file is written.
+	slices.SortStableFunc(p.matches, func(a, b match) int { return place(prov, a.field) - place(prov, b.field) })
+	c.pinned(p, prov, entries[0].value, field)
+	if len(c.errors) == before {
+		p.provider = prov
+	}
+}
+
+// place is a field's place in its provider's list; open claims come last.
+func place(prov *provider.Provider, f *provider.Field) int {
+	if f == nil {
+		return len(prov.Fields)
+	}
+	return slices.Index(prov.Fields, f)
+}
+
+func fieldNames(prov *provider.Provider) []string {
+	names := make([]string, 0, len(prov.Fields)+1)
+	for _, f := range prov.Fields {
+		names = append(names, f.Name)
+	}
+	if prov.OpenClaims {
+		names = append(names, openClaims)
+	}
+	return names
+}
+
+// match compiles one publisher field.
+func (c *compiler) match(p *Policy, f *provider.Field, e entry, field string, replaced map[string]bool) {
+	read := c.line
+	if f.Stable != "" {
+		read = c.quoted
+	}
+	value, ok := read(e.value, field)
+	if !ok {
+		return
+	}
+	m := match{name: f.Name, field: f, claim: f.Claim, value: value}
+	for _, claim := range f.EqualClaims {
+		if !replaced[claim] {
+			m.equal = append(m.equal, claim)
+		}
+	}
+	switch {
+	case f.Equals != nil && len(m.equal) == 0:
+		c.fail(e.name, field, "another field of this publisher replaces all that %s compares; leave one of them out", f.Name)
+		return
+	case f.Kind == provider.BoolString || f.Kind == provider.Bool:
+		if value != "true" && value != "false" {
+			c.fail(e.value, field, "%q, expected \"true\" or \"false\", in quotes", clip(value))
+			return
+		}
+	case isGlob(value) && !f.Glob:
+		c.fail(e.value, field, "%q is a pattern, and %s takes exact values only", clip(value), f.Name)
+		return
+	case isGlob(value):
+		one, err := newGlob(value)
+		if err != nil {
+			c.fail(e.value, field, "%v", err)
+			return
+		}
+		m.glob = one
+	}
+	p.matches = append(p.matches, m)
+}
+
+// open compiles claims by their own names, compared exactly.
+func (c *compiler) open(p *Policy, prov *provider.Provider, n *yaml.Node, field string) {
+	entries := c.mapping(n, field, nil)
+	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+		c.fail(n, field, "the mapping is empty; leave the field out or name at least one claim")
+	}
+	for _, e := range entries {
+		value, ok := c.line(e.value, join(field, e.key))
+		if !ok {
+			continue
+		}
+		if _, known := prov.Claims[e.key]; known {
+			c.fail(e.name, join(field, e.key), "this claim has a publisher field of its own; use that")
+			continue
+		}
+		if slices.Contains([]string{"iss", "aud", "exp", "nbf", "iat"}, e.key) {
+			c.fail(e.name, join(field, e.key), "the issuer's configuration and the gateway check this claim; leave it out")
+			continue
+		}
+		if isGlob(value) {
+			c.fail(e.value, join(field, e.key), "%q is a pattern, and claims take exact values only", clip(value))
+			continue
+		}
+		p.matches = append(p.matches, match{name: openClaims + "." + e.key, claim: e.key, value: value})
+	}
+}
+
+// pinned asks for the repository and for a stable id of it or of its owner: names pass to others, and ids do not.
+func (c *compiler) pinned(p *Policy, prov *provider.Provider, n *yaml.Node, field string) {
+	var named, stable, any bool
+	var loose *match
+	for i := range p.matches {
+		m := &p.matches[i]
+		if m.field == nil {
+			any = true
+			continue
+		}
+		named = named || m.field.Names == provider.Repository || m.field.Stable == provider.Repository
+		stable = stable || m.field.Stable != ""
+		any = any || m.field.Names != "" || m.field.Stable != ""
+		if m.glob != nil && m.field.Names != "" && startsOpen(m.value) {
+			loose = m
+		}
+	}
+	switch {
+	case !any:
+		c.fail(n, field, "nothing here says whose run it is; name %s", identifying(prov, "", true))
+	case loose != nil && !stable:
+		c.fail(n, join(field, loose.name), "%q begins with a pattern and no stable id is named, so that a stranger's run could match; write the first part out or add %s", loose.value, identifying(prov, "", false))
+	case c.unpinned:
+	case !named:
+		c.fail(n, field, "no repository is named; add %s, or say allow_unpinned: true", identifying(prov, provider.Repository, true))
+	case !stable && prov.Pinned():
+		c.fail(n, field, "names can pass to other owners, and no stable id is named; add %s (in quotes), or say allow_unpinned: true", identifying(prov, "", false))
+	}
+}
+
+// startsOpen is true where the first part of a pattern holds a star.
+func startsOpen(pattern string) bool {
+	first, _, _ := strings.Cut(pattern, "*")
+	return !strings.ContainsAny(first, separators)
+}
+
+// identifying lists the fields that are stable ids and, with names, those that are names, of a subject or of any.
+func identifying(prov *provider.Provider, of provider.Subject, names bool) string {
+	var list []string
+	for _, f := range prov.Fields {
+		if f.Stable != "" && (of == "" || f.Stable == of) || names && f.Names != "" && (of == "" || f.Names == of) {
+			list = append(list, f.Name)
+		}
+	}
+	if names && of == "" && prov.OpenClaims {
+		list = append(list, openClaims)
+	}
+	return strings.Join(list, " or ")
+}
+
+// events reads the triggers that the policy accepts beside its provider's own.
+func (c *compiler) events(p *Policy) {
+	trigger := p.provider.Trigger
+	if trigger != nil {
+		p.events = trigger.Allowed
+	}
+	n := c.nodes["events"]
+	if n == nil {
+		return
+	}
+	if trigger == nil {
+		c.fail(n, c.at("events"), "tokens of the provider %s do not say what started a run", p.provider.Name)
+		return
+	}
+	added := slices.Clone(trigger.Allowed)
+	for _, one := range c.list(n, c.at("events"), true) {
+		event, ok := c.line(one, c.at("events"))
+		switch {
+		case !ok:
+		case !slices.Contains(trigger.Known, event):
+			c.fail(one, c.at("events"), "event %q is unknown to the provider %s%s", clip(event), p.provider.Name, suggest(event, trigger.Known))
+		case !slices.Contains(added, event):
+			added = append(added, event)
+		}
+	}
+	p.events = added
+}
+
+// tag reads the rule for the tag that started the run.
+func (c *compiler) tag(p *Policy) {
+	n := c.nodes["tag"]
+	if n == nil {
+		return
+	}
+	text, ok := c.line(n, c.at("tag"))
+	if !ok {
+		return
+	}
+	if p.provider.Tag == nil {
+		c.fail(n, c.at("tag"), "tokens of the provider %s do not name a tag", p.provider.Name)
+		return
+	}
+	rule, err := newTagPattern(text)
+	if err != nil {
+		c.fail(n, c.at("tag"), "%v", err)
+		return
+	}
+	p.tag = rule
+}
+
+// identity is the claim by which the index finds a policy: the most telling value that is written out.
+func (p *Policy) identity() (claim, value string, stem bool) {
+	best := 100
+	for _, m := range p.matches {
+		rank, literal, prefix := m.rank()
+		if rank < best {
+			best, claim, value, stem = rank, m.claim, literal, prefix
+		}
+	}
+	return claim, value, stem
+}
+
+// rank orders the fields by how few policies share a value: a repository's id, its name, its owner's id and name, a
+// literal beginning, then anything else that is written out. A field that no index can use ranks last.
+func (m *match) rank() (rank int, literal string, stem bool) {
+	if m.field != nil && m.field.Equals != nil {
+		return 100, "", false
+	}
+	if m.glob != nil {
+		if start := m.glob.stem(); start != "" && m.field.Names != "" {
+			return 5, start, true
+		}
+		return 100, "", false
+	}
+	switch {
+	case m.field == nil:
+		return 6, m.value, false
+	case m.field.Stable == provider.Repository:
+		return 1, m.value, false
+	case m.field.Names == provider.Repository:
+		return 2, m.value, false
+	case m.field.Stable == provider.Owner:
+		return 3, m.value, false
+	case m.field.Names == provider.Owner:
+		return 4, m.value, false
+	}
+	return 7, m.value, false
+}
+
+// owner is the id that tells whether a token may be told what this policy wants: the owner's, or else the repository's.
+func (p *Policy) owner() (claim, value string) {
+	for _, subject := range []provider.Subject{provider.Owner, provider.Repository} {
+		for _, m := range p.matches {
+			if m.field != nil && m.field.Stable == subject {
+				return m.claim, m.value
+			}
+		}
+	}
+	return "", ""
+}
+
+// String names a match for conditions that are compared with each other.
+func (m *match) String() string { return fmt.Sprintf("%s=%q%v", m.name, m.value, m.equal) }
