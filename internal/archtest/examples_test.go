@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/trustpub/trustpub/policies"
 )
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
@@ -44,5 +48,33 @@ func TestYAMLExamplesParse(t *testing.T) {
 	})
 	if found == 0 {
 		t.Error("no document shows YAML")
+	}
+}
+
+var hasPolicies = regexp.MustCompile(`(?m)^policies:`)
+
+// TestReadmePoliciesLoad loads the policies that a new user copies first, with the issuers and the registry of the Caddyfile
+// beside them.
+func TestReadmePoliciesLoad(t *testing.T) {
+	env := policies.Env{
+		Registries: map[string]string{"internal-pypi": "pypi"},
+		Issuers:    []policies.Issuer{{Name: "github", Provider: "github"}, {Name: "gitlab", Provider: "gitlab"}},
+	}
+	found := 0
+	yamlBlocks(t, func(name string, line int, source []byte) {
+		if name != "README.md" || !hasPolicies.Match(source) {
+			return
+		}
+		found++
+		file := filepath.Join(t.TempDir(), "widget.yaml")
+		if err := os.WriteFile(file, source, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := policies.Load([]string{file}, env); err != nil {
+			t.Errorf("%s:%d: the example does not load: %v", name, line, err)
+		}
+	})
+	if found == 0 {
+		t.Error("README.md shows no policy")
 	}
 }
