@@ -1,0 +1,117 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// expectedCodes are the refusals that the audit must have, in this order.
+var expectedCodes = []model.Code{
+	model.CodeNoMatchingPolicy, model.CodeNoMatchingPolicy, model.CodeReplayed, model.CodeDigestMismatch,
+	model.CodeTrustedPublishingOnly, model.CodeRevoked,
+}
+
+// auditPoll is how often the audit is read until the newest lines are in it: outcomes are written without waiting.
+const auditPoll = 50 * time.Millisecond
+
+// readAudit shows the audit lines of what happened, and checks that nothing is missing.
+func (s *scenario) readAudit(ctx context.Context) (string, error) {
+	ticker := time.NewTicker(auditPoll)
+	defer ticker.Stop()
+	for {
+		b, err := os.ReadFile(s.audit)
+		if err != nil {
+			return "", err
+		}
+		events, err := parseEvents(b)
+		if err == nil {
+			err = s.checkEvents(events)
+		}
+		if err == nil {
+			s.showEvents(b, events)
+			return fmt.Sprintf("%d lines, every decision and its outcome", len(events)), nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-ticker.C:
+		}
+	}
+}
+
+func parseEvents(b []byte) ([]model.Event, error) {
+	var events []model.Event
+	for line := range bytes.Lines(b) {
+		var e model.Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, fmt.Errorf("line %d of the audit: %w", len(events)+1, err)
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// checkEvents looks for the publish with its outcome, and for each refusal in its order.
+func (s *scenario) checkEvents(events []model.Event) error {
+	want := s.files["acme-widget 1.0"].SHA256()
+	stored := slices.ContainsFunc(events, func(e model.Event) bool {
+		return e.Kind == model.EventOutcome && e.Result == "stored" && e.SHA256 == want
+	})
+	if !stored {
+		return fmt.Errorf("the audit has no outcome \"stored\" for the file with sha256 %s", want)
+	}
+	var got []model.Code
+	for _, e := range events {
+		if e.Kind == model.EventDecision && e.Decision == "deny" {
+			got = append(got, e.Code)
+		}
+	}
+	if !slices.Equal(got, expectedCodes) {
+		return fmt.Errorf("the audit has the refusals %v, expected %v", got, expectedCodes)
+	}
+	return nil
+}
+
+// showEvents prints one short line for each event, and the whole line of the publish.
+func (s *scenario) showEvents(raw []byte, events []model.Event) {
+	for _, e := range events {
+		s.p.quote(shortEvent(e))
+	}
+	lines := bytes.Split(raw, []byte("\n"))
+	for i, e := range events {
+		if e.Kind == model.EventDecision && e.Decision == "allow" {
+			s.p.line("     the whole line of the publish:")
+			s.p.quote(string(lines[i]))
+			return
+		}
+	}
+}
+
+// shortEvent is one event in a line.
+func shortEvent(e model.Event) string {
+	words := []string{e.Time.Format("15:04:05"), fmt.Sprintf("%-10s", e.Kind)}
+	add := func(name, value string) {
+		if value != "" {
+			words = append(words, name+value)
+		}
+	}
+	add("", e.Decision)
+	add("", e.Result)
+	add("", string(e.Code))
+	if e.Target != nil {
+		add("", strings.TrimSpace(e.Target.Package+" "+e.Target.Version))
+	}
+	add("policy=", e.Policy)
+	add("by=", e.Run["repository"])
+	add("with=", e.Credential)
+	add("event=", e.ID)
+	return strings.Join(words, " ")
+}
