@@ -2,8 +2,11 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"github.com/trustpub/trustpub/internal/demo/issuer"
 	"github.com/trustpub/trustpub/internal/model"
@@ -206,4 +210,22 @@ func (s *stepper) sleep(ctx context.Context, wake <-chan struct{}, d time.Durati
 	case <-ctx.Done():
 		return false
 	}
+}
+
+func digestOf(raw string) [sha256.Size]byte { return sha256.Sum256([]byte(raw)) }
+
+// TestMain also looks for goroutines that outlive their issuer.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dev, err := sharedDev(); err == nil {
+		if err := dev.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "closing the shared development issuer:", err)
+			code = 1
+		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
