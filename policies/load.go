@@ -21,7 +21,8 @@ func Load(paths []string, env Env) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen, errs := read(paths)
+	seen, found := read(paths)
+	errs := found.errs
 	files := compileAll(seen, e)
 	for _, f := range files {
 		errs = append(errs, f.errors...)
@@ -98,23 +99,22 @@ func (p *Policy) twice(have *Policy) Error {
 	return e
 }
 
-// read finds and reads all files; what cannot be found or read is an error.
-func read(paths []string) ([]file, Errors) {
-	found, errs := list(paths)
-	files := make([]file, 0, len(found))
+// read finds and reads all files; what was not found is in the listing.
+func read(paths []string) ([]file, listing) {
+	found := list(paths)
+	files := make([]file, 0, len(found.files))
 	total := 0
-	for _, path := range found {
+	for _, path := range found.files {
 		f, there := readFile(path)
 		if !there {
 			continue // removed between listing and reading
 		}
 		if total += len(f.data); total > MaxTotalSize {
-			errs = append(errs, Error{File: path, Message: fmt.Sprintf("all files together have more than %d bytes", MaxTotalSize)})
-			break
+			f = file{path: path, problem: &Error{File: path, Message: fmt.Sprintf("is not read: all files together have more than %d bytes", MaxTotalSize)}}
 		}
 		files = append(files, f)
 	}
-	return files, errs
+	return files, found
 }
 
 // readFile reads one file whole, up to just over its cap; there is false where it does not exist any more.
@@ -152,24 +152,48 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// list finds the files that paths name, each once, in alphabetical order.
-func list(paths []string) ([]string, Errors) {
+// listing is what configured paths name.
+type listing struct {
+	// files are the files, each once, in alphabetical order.
+	files []string
+	errs  Errors
+	// unknown are the directories whose files could not be told: what was known of them stays.
+	unknown []string
+}
+
+// covers is true where nothing is known of a path now.
+func (l *listing) covers(path string) bool {
+	for _, dir := range l.unknown {
+		if dir == "" || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// list finds the files that paths name.
+func list(paths []string) listing {
 	l := lister{seen: map[string]bool{}}
 	for _, path := range paths {
 		l.path(path)
 	}
-	slices.Sort(l.found)
-	return l.found, l.errs
+	slices.Sort(l.files)
+	return l.listing
 }
 
 type lister struct {
-	seen  map[string]bool
-	found []string
-	errs  Errors
+	listing
+	seen map[string]bool
 }
 
 func (l *lister) fail(path, format string, args ...any) {
 	l.errs = append(l.errs, Error{File: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// lose notes a directory that cannot be read.
+func (l *lister) lose(dir string, err error) {
+	l.fail(dir, "cannot be read: %s", cause(err))
+	l.unknown = append(l.unknown, dir)
 }
 
 func (l *lister) add(path string) {
@@ -177,12 +201,14 @@ func (l *lister) add(path string) {
 		return
 	}
 	l.seen[path] = true
-	if len(l.found) == MaxFiles {
-		l.fail(path, "more than %d files are named", MaxFiles)
+	if len(l.files) == MaxFiles {
+		if len(l.unknown) == 0 || l.unknown[len(l.unknown)-1] != "" {
+			l.fail(path, "is not read, nor is what follows: more than %d files are named", MaxFiles)
+			l.unknown = append(l.unknown, "")
+		}
+		return
 	}
-	if len(l.found) < MaxFiles {
-		l.found = append(l.found, path)
-	}
+	l.files = append(l.files, path)
 }
 
 // path finds what one configured path names: a file or directory that is there, or else what it matches as a glob.
@@ -232,7 +258,7 @@ func (l *lister) dir(root string) {
 	// A root that is itself a link is walked through its target; the names keep the configured path.
 	target, err := filepath.EvalSymlinks(root)
 	if err != nil {
-		l.fail(root, "cannot be read: %s", cause(err))
+		l.lose(root, err)
 		return
 	}
 	err = filepath.WalkDir(target, func(path string, d fs.DirEntry, err error) error {
@@ -242,7 +268,7 @@ func (l *lister) dir(root string) {
 		case err != nil && errors.Is(err, fs.ErrNotExist):
 			return nil
 		case err != nil:
-			l.fail(shown, "cannot be read: %s", cause(err))
+			l.lose(shown, err)
 			return nil
 		case path != target && hidden(path):
 			if d.IsDir() {
@@ -254,7 +280,7 @@ func (l *lister) dir(root string) {
 		return nil
 	})
 	if err != nil {
-		l.fail(root, "cannot be read: %s", cause(err))
+		l.lose(root, err)
 	}
 }
 
