@@ -86,17 +86,18 @@ func (g *Gateway) presented(h http.Header, query url.Values, carriers []string) 
 // token, or base64 of user:password.
 func (g *Gateway) recognise(value string) (presented, error) {
 	value = strings.TrimSpace(value)
-	if kind := g.kindOf(value); kind != presentedForeign {
-		return presented{kind: kind, token: value}, nil
-	}
 	scheme, rest, ok := strings.Cut(value, " ")
 	rest = strings.TrimSpace(rest)
 	pair := value
 	if ok {
 		pair = rest
+		// Before the whole value: what is ours is recognised loosely, and would be with its scheme in front too.
 		if kind := g.kindOf(rest); kind != presentedForeign && !strings.EqualFold(scheme, "Basic") {
 			return presented{kind: kind, token: rest}, nil
 		}
+	}
+	if kind := g.kindOf(value); kind != presentedForeign {
+		return presented{kind: kind, token: value}, nil
 	}
 	user, password, ok := userPassword(pair)
 	if !ok {
