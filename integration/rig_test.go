@@ -177,7 +177,7 @@ func prepareRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
 	t.Cleanup(func() {
 		r.gw.Stop()
 		if t.Failed() {
-			t.Logf("the gateway logged:\n%s", tail(r.gw.Logs(), 80))
+			t.Logf("the gateway logged:\n%s", tail(quiet(r.gw.Logs()), 40))
 		}
 	})
 	return r
@@ -382,3 +382,14 @@ func (r *rig) eventually(t *testing.T, what string, so func() bool) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// quiet leaves out what only the talkative log level says, and the access log, which repeats what the test did.
+func quiet(log string) string {
+	var b strings.Builder
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, `"level":"debug"`) && !strings.Contains(line, `"logger":"http.log.access"`) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
