@@ -107,7 +107,7 @@ func (s *source) discover(ctx context.Context) (string, error) {
 	}
 	keys, _ := metadata["jwks_uri"].(string)
 	if err := s.checkKeysAddress(keys); err != nil {
-		return "", fmt.Errorf("%s: jwks_uri %q: %w", address, shown(keys), err)
+		return "", fmt.Errorf("%s: jwks_uri: %w", address, err)
 	}
 	return keys, nil
 }
@@ -117,7 +117,7 @@ func (s *source) discover(ctx context.Context) (string, error) {
 func (s *source) checkKeysAddress(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return errors.New("not the URL of a key set")
+		return errors.New("not the URL of a key set") // and not quoted: it may hold a password
 	}
 	issuer, err := url.Parse(s.issuer)
 	if err != nil {
@@ -126,11 +126,11 @@ func (s *source) checkKeysAddress(address string) error {
 	local := provider.IsLoopback(issuer.Hostname())
 	switch {
 	case provider.IsLoopback(u.Hostname()) && !local:
-		return errors.New("an issuer elsewhere cannot have its keys on this machine")
+		return fmt.Errorf("%q: an issuer elsewhere cannot have its keys on this machine", shown(address))
 	case u.Scheme == "https", u.Scheme == "http" && local && provider.IsLoopback(u.Hostname()) && issuer.Scheme == "http":
 		return nil
 	default:
-		return errors.New("must begin with https://")
+		return fmt.Errorf("%q: must begin with https://", shown(address))
 	}
 }
 

@@ -105,7 +105,7 @@ func parseKey(v any) (kid string, key verifyKey, err error) {
 	}
 	var jwk jose.JSONWebKey
 	if err := jwk.UnmarshalJSON(data); err != nil {
-		return kid, key, errors.New("it is malformed or of an unknown kind")
+		return kid, key, errors.New("it is malformed, too large or of an unknown kind")
 	}
 	if err := checkKey(jwk.Key); err != nil {
 		return kid, key, err
