@@ -1,0 +1,86 @@
+package index
+
+import (
+	"html/template"
+	"net/http"
+	"path/filepath"
+	"slices"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// simplePage is a page of PEP 503, with the repository version that installers look for.
+var simplePage = template.Must(template.New("simple").Parse(`<!DOCTYPE html>
+<html><head><meta name="pypi:repository-version" content="1.0"><title>{{.Title}}</title></head>
+<body>
+{{range .Links}}<a href="{{.To}}">{{.Text}}</a><br>
+{{end}}</body></html>
+`))
+
+type link struct{ To, Text string }
+
+func page(w http.ResponseWriter, title string, links []link) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	// A failing write means that the client has gone.
+	_ = simplePage.Execute(w, struct {
+		Title string
+		Links []link
+	}{title, links})
+}
+
+func (x *Index) welcome(w http.ResponseWriter, _ *http.Request) {
+	page(w, "Package index", []link{{"simple/", "simple"}})
+}
+
+// packages is the list of all packages.
+func (x *Index) packages(w http.ResponseWriter, _ *http.Request) {
+	var names []string
+	for _, f := range x.Files() {
+		names = append(names, f.Package)
+	}
+	slices.Sort(names)
+	links := []link{}
+	for _, name := range slices.Compact(names) {
+		links = append(links, link{name + "/", name})
+	}
+	page(w, "Packages", links)
+}
+
+// links is the page of one package.
+func (x *Index) links(w http.ResponseWriter, r *http.Request) {
+	asked := r.PathValue("package")
+	name, err := model.NormalizeName("pypi", asked)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	if name != asked {
+		http.Redirect(w, r, "../"+name+"/", http.StatusMovedPermanently)
+		return
+	}
+	var links []link
+	for _, f := range x.Files() {
+		if f.Package == name {
+			links = append(links, link{"../../files/" + f.Name + "#sha256=" + f.SHA256, f.Name})
+		}
+	}
+	if links == nil {
+		http.NotFound(w, r)
+		return
+	}
+	page(w, "Links for "+name, links)
+}
+
+// file serves a published file; a name that was not published is none on disk either.
+func (x *Index) file(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("file")
+	x.mu.RLock()
+	_, ok := x.stored[name]
+	x.mu.RUnlock()
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	http.ServeFile(w, r, filepath.Join(x.files, name))
+}
