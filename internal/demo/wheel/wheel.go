@@ -146,8 +146,8 @@ func (r Release) metadata() []byte {
 	if r.MetadataVersion != "" {
 		version = r.MetadataVersion
 	}
-	return fmt.Appendf(nil, "Metadata-Version: 2.1\nName: %s\nVersion: %s\nSummary: %s\nRequires-Python: >=3.8\n\nBuilt for a demonstration.\n",
-		name, version, r.summary())
+	return fmt.Appendf(nil, "Metadata-Version: 2.1\nName: %s\nVersion: %s\nSummary: %s\nRequires-Python: >=3.8\n"+
+		"Description-Content-Type: text/plain\n\nBuilt for a demonstration.\n", name, version, r.summary())
 }
 
 // module is the package's code, and its filler.
