@@ -1,0 +1,176 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/audit"
+	"github.com/trustpub/trustpub/internal/audit/file"
+	"github.com/trustpub/trustpub/internal/credential"
+	"github.com/trustpub/trustpub/internal/credential/static"
+	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
+	"github.com/trustpub/trustpub/internal/gateway"
+	"github.com/trustpub/trustpub/internal/identity"
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/publishtoken"
+	"github.com/trustpub/trustpub/internal/store/memory"
+	"github.com/trustpub/trustpub/policies"
+)
+
+// plainGateway is the gateway of the demo without Caddy: what the Caddyfile says, on net/http.
+type plainGateway struct {
+	server *http.Server
+	closed []func() error
+}
+
+var _ Gateway = (*plainGateway)(nil)
+
+func (g *plainGateway) Stop() error {
+	errs := []error{g.server.Close()}
+	for _, f := range g.closed {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+// facts of the Caddyfile that the plain gateway needs.
+var (
+	publicIn   = regexp.MustCompile(`registry \S+ pypi (\S+) {`)
+	issuerIn   = regexp.MustCompile(`issuer github (\S+)`)
+	tlsIn      = regexp.MustCompile(`tls "(\S+)" "(\S+)"`)
+	secretIn   = regexp.MustCompile(`basic \S+ (\{file\.\S+\})`)
+	upstreamIn = regexp.MustCompile(`reverse_proxy (\S+) {`)
+)
+
+// startPlain builds a gateway from a Caddyfile of the demo.
+func startPlain(t *testing.T) func(ctx context.Context, caddyfile string) (Gateway, error) {
+	return func(ctx context.Context, caddyfile string) (Gateway, error) {
+		text, err := os.ReadFile(caddyfile)
+		if err != nil {
+			return nil, err
+		}
+		in := func(re *regexp.Regexp, group int) string {
+			m := re.FindSubmatch(text)
+			if m == nil {
+				t.Fatalf("the Caddyfile has no %s:\n%s", re, text)
+			}
+			return string(m[group])
+		}
+		public, err := url.Parse(in(publicIn, 1))
+		if err != nil {
+			return nil, err
+		}
+		g := &plainGateway{}
+		cfg, err := g.config(ctx, filepath.Dir(caddyfile), public, in(issuerIn, 1), model.Secret(in(secretIn, 1)))
+		if err != nil {
+			return nil, err
+		}
+		gw, err := gateway.New(cfg)
+		if err != nil {
+			return nil, err
+		}
+		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: in(upstreamIn, 1)})
+		proxy.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+		g.server = &http.Server{
+			ReadHeaderTimeout: time.Minute, ErrorLog: proxy.ErrorLog,
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_ = gw.ServeHTTP(w, r, r.URL, func(w http.ResponseWriter, r *http.Request) error { proxy.ServeHTTP(w, r); return nil })
+			}),
+		}
+		listener, err := net.Listen("tcp", "127.0.0.1:"+public.Port())
+		if err != nil {
+			return nil, err
+		}
+		go func() { _ = g.server.ServeTLS(listener, in(tlsIn, 1), in(tlsIn, 2)) }()
+		return g, nil
+	}
+}
+
+// config wires the neighbours.
+func (g *plainGateway) config(ctx context.Context, dir string, public *url.URL, issuerURL string, secret model.Secret) (gateway.Config, error) {
+	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	iss, err := identity.NewIssuer(identity.Config{Name: "github", Provider: "github", URL: issuerURL}, identity.Options{Logger: logger})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	iss.Start()
+	verifier, err := identity.NewVerifier([]*identity.Issuer{iss}, identity.Options{Logger: logger})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	set, err := policies.Load([]string{filepath.Join(dir, "policies")}, policies.Env{
+		Registries: map[string]string{registryName: "pypi"}, Issuers: []policies.Issuer{{Name: "github", Provider: "github"}},
+	})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	sink, err := (&file.Config{Path: filepath.Join(dir, "audit.jsonl")}).Open(ctx, audit.Env{DataDir: dir, Logger: logger})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	log, err := audit.New(audit.Options{Sinks: []audit.Sink{sink}, Logger: logger})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	tokens, err := publishtoken.New(publishtoken.Options{Storage: new(oneFile), Logger: logger})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	eco, err := pypi.Kind.New(ecosystem.Settings{Registry: registryName, Public: public})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	source, err := (&static.Config{Basic: &static.Basic{User: indexUser, Password: secret}}).
+		Provision(credential.Env{Registry: registryName, Ecosystem: "pypi", Public: public, Logger: logger})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	// The store is made with a start in the past: the tokens of this test are as old as the process.
+	start := time.Now().Add(-time.Minute)
+	first := true
+	claims := memory.New(func() time.Time {
+		if first {
+			first = false
+			return start
+		}
+		return time.Now()
+	})
+	g.closed = append(g.closed, func() error { iss.Close(); return nil }, log.Close, claims.Close)
+	return gateway.Config{
+		Registries: []gateway.Registry{{
+			Name: registryName, Protocol: "pypi", Ecosystem: eco, Public: public,
+			Audiences: gateway.DefaultAudiences("pypi", public), Source: source,
+		}},
+		Verifier: verifier, Tokens: tokens, Policies: set, Store: claims, Auditor: log, Meter: noMeter{}, Logger: logger, SpoolDir: dir,
+	}, nil
+}
+
+type noMeter struct{}
+
+func (noMeter) Request(string, string, string, model.Code) {}
+func (noMeter) Upload(string, int64, time.Duration)        {}
+
+// oneFile is a storage for one process.
+type oneFile struct{ value []byte }
+
+func (s *oneFile) Load(context.Context, string) ([]byte, error) {
+	if s.value == nil {
+		return nil, os.ErrNotExist
+	}
+	return s.value, nil
+}
+func (s *oneFile) Store(_ context.Context, _ string, v []byte) error { s.value = v; return nil }
+func (s *oneFile) Lock(context.Context, string) error                { return nil }
+func (s *oneFile) Unlock(context.Context, string) error              { return nil }
