@@ -1,0 +1,179 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+// rig is a folder and an upstream for tests that run Caddy in this process. There is one Caddy in a process, so these tests
+// don't run in parallel.
+type rig struct {
+	t        *testing.T
+	dir      string
+	addr     string
+	upstream *httptest.Server
+}
+
+const testPolicy = `policies:
+  - name: widget-release
+    registry: internal-pypi
+    packages: [acme-widget]
+    publisher:
+      github:
+        repository: acme/widget
+        repository_owner_id: "222"
+        workflow: release.yml
+`
+
+// newRig makes a rig whose upstream answers with handler.
+func newRig(t *testing.T, handler http.HandlerFunc) *rig {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, dir: t.TempDir(), addr: addr, upstream: httptest.NewServer(handler)}
+	t.Cleanup(r.upstream.Close)
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		r.settle()
+	})
+	r.write("policies/widget.yaml", testPolicy)
+	r.write("secret", "registry-password\n")
+	r.write("keys.json", `{"keys":[]}`)
+	return r
+}
+
+// settle waits until configurations that were replaced are closed.
+func (r *rig) settle() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := pending.wait(ctx); err != nil {
+		r.t.Fatalf("a configuration that was replaced is still open: %v", err)
+	}
+}
+
+func (r *rig) write(name, content string) {
+	r.t.Helper()
+	path := filepath.Join(r.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) read(name string) string {
+	r.t.Helper()
+	b, err := os.ReadFile(filepath.Join(r.dir, name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// caddyfile fills in the usual global option and site; the arguments add to them.
+func (r *rig) caddyfile(global, registry, site string) string {
+	return fmt.Sprintf(`{
+	admin off
+	persist_config off
+	auto_https off
+	grace_period 20s
+	storage file_system %[1]s/storage
+	metrics
+	log {
+		output file %[1]s/caddy.log
+	}
+	trusted_publishing {
+		policies ./policies
+		issuer github
+		audit ./audit.jsonl
+		%[4]s
+	}
+}
+http://%[2]s {
+	log {
+		output file %[1]s/access.log
+	}
+	metrics /metrics
+	trusted_publishing {
+		registry internal-pypi pypi http://%[2]s/root/prod/ {
+			credential static {
+				basic publisher {file.%[1]s/secret}
+			}
+			%[5]s
+		}
+	}
+	%[6]s
+	reverse_proxy %[3]s
+}
+`, r.dir, r.addr, strings.TrimPrefix(r.upstream.URL, "http://"), global, registry, site)
+}
+
+func (r *rig) adapt(caddyfile string) ([]byte, error) {
+	out, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": filepath.Join(r.dir, "Caddyfile")})
+	return out, err
+}
+
+// load runs a Caddyfile.
+func (r *rig) load(caddyfile string) error {
+	r.t.Helper()
+	out, err := r.adapt(caddyfile)
+	if err != nil {
+		r.t.Fatalf("adapt: %v", err)
+	}
+	return caddy.Load(out, true)
+}
+
+func (r *rig) mustLoad(caddyfile string) {
+	r.t.Helper()
+	if err := r.load(caddyfile); err != nil {
+		r.t.Fatalf("load: %v", err)
+	}
+}
+
+// do sends a request and returns status line and body.
+func (r *rig) do(method, path string, body string) (*http.Response, string) {
+	r.t.Helper()
+	req, err := http.NewRequest(method, "http://"+r.addr+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Close = true // a pooled connection could be closed by a reload
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return resp, string(bytes.TrimSpace(b))
+}
+
+func answer(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+}

@@ -1,0 +1,90 @@
+package caddymodule
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	auditfile "github.com/trustpub/trustpub/internal/audit/file"
+	auditlog "github.com/trustpub/trustpub/internal/audit/log"
+	"github.com/trustpub/trustpub/internal/credential/devpi"
+	"github.com/trustpub/trustpub/internal/credential/static"
+	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
+	"github.com/trustpub/trustpub/internal/store/local"
+	"github.com/trustpub/trustpub/internal/store/memory"
+)
+
+// The namespaces of the guest modules.
+const (
+	credentialNamespace = appName + ".credentials"
+	storeNamespace      = appName + ".stores"
+	auditNamespace      = appName + ".audit"
+)
+
+// The parts of this build, one line each.
+func init() {
+	RegisterEcosystem(pypi.Kind)
+
+	RegisterCredential(static.Kind)
+	RegisterCredential(devpi.Kind)
+
+	RegisterStore(local.Kind)
+	RegisterStore(memory.Kind)
+
+	RegisterAudit(auditfile.Kind)
+	RegisterAudit(auditlog.Kind)
+}
+
+// ecosystems holds the registered protocols by name. It is written by init functions only.
+var ecosystems = map[string]ecosystem.Kind{}
+
+// ecosystemNames lists the registered protocols for an error.
+func ecosystemNames() string {
+	var names []string
+	for name := range ecosystems {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return strings.Join(names, ", ")
+}
+
+// RegisterEcosystem adds a protocol. Call it from an init function; it panics when the name is taken.
+func RegisterEcosystem(kind EcosystemKind) {
+	if kind.Name == "" || kind.New == nil {
+		panic("an ecosystem needs a name and a constructor")
+	}
+	if _, taken := ecosystems[kind.Name]; taken {
+		panic(fmt.Sprintf("ecosystem %q is registered twice", kind.Name))
+	}
+	ecosystems[kind.Name] = kind
+}
+
+// RegisterCredential adds a credential source as the Caddy module trusted_publishing.credentials.NAME. Call it from an init
+// function; it panics when the name is taken.
+func RegisterCredential(kind CredentialKind) { registerGuest(credentialNamespace, kind) }
+
+// RegisterStore adds a store as the Caddy module trusted_publishing.stores.NAME. Call it from an init function; it panics
+// when the name is taken.
+func RegisterStore(kind StoreKind) { registerGuest(storeNamespace, kind) }
+
+// RegisterAudit adds an audit sink as the Caddy module trusted_publishing.audit.NAME. Call it from an init function; it panics
+// when the name is taken.
+func RegisterAudit(kind AuditKind) { registerGuest(auditNamespace, kind) }
+
+// guestNames lists the modules of a namespace, sorted.
+func guestNames(namespace string) []string {
+	var names []string
+	for _, m := range caddy.GetModules(namespace) {
+		names = append(names, m.ID.Name())
+	}
+	sort.Strings(names)
+	return names
+}
+
+func guestRegistered(namespace, name string) bool {
+	_, err := caddy.GetModule(namespace + "." + name)
+	return err == nil
+}
