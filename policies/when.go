@@ -19,6 +19,16 @@ const (
 	whenCost = 20_000
 )
 
+// The variables of an expression. What is judged stands below "target", since CEL reserves the word "package".
+const (
+	varClaims   = "claims"
+	varPackage  = "target.package"
+	varVersion  = "target.version"
+	varRegistry = "target.registry"
+	varAction   = "target.action"
+	varTime     = "request.time"
+)
+
 // condition is a compiled `when` expression. Equal texts share one.
 type condition struct {
 	text    string
@@ -33,11 +43,12 @@ var whenEnv = sync.OnceValues(func() (*cel.Env, error) {
 	return cel.NewCustomEnv(
 		cel.StdLib(cel.StdLibSubset(subset)),
 		cel.EagerlyValidateDeclarations(true),
-		cel.Variable("claims", cel.MapType(cel.StringType, cel.DynType)),
-		cel.Variable("package", cel.StringType),
-		cel.Variable("version", cel.StringType),
-		cel.Variable("registry", cel.StringType),
-		cel.Variable("request.time", cel.TimestampType),
+		cel.Variable(varClaims, cel.MapType(cel.StringType, cel.DynType)),
+		cel.Variable(varPackage, cel.StringType),
+		cel.Variable(varVersion, cel.StringType),
+		cel.Variable(varRegistry, cel.StringType),
+		cel.Variable(varAction, cel.StringType),
+		cel.Variable(varTime, cel.TimestampType),
 		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(), cel.ValidateComprehensionNestingLimit(1)),
 	)
 })
@@ -60,11 +71,7 @@ func newCondition(text string) (*condition, []*whenError) {
 	if issues.Err() != nil {
 		var out []*whenError
 		for _, e := range issues.Errors() {
-			message := e.Message
-			if strings.Contains(message, "'matches'") {
-				message = "matches is not available, since an unanchored expression matches more than it says; use ==, startsWith, endsWith or in"
-			}
-			out = append(out, &whenError{max(e.Location.Line(), 1), e.Location.Column() + 1, message})
+			out = append(out, &whenError{max(e.Location.Line(), 1), e.Location.Column() + 1, whenMessage(e.Message)})
 		}
 		return nil, out
 	}
@@ -78,11 +85,25 @@ func newCondition(text string) (*condition, []*whenError) {
 	return &condition{text: text, program: program, release: namesRelease(checked.NativeRep().Expr())}, nil
 }
 
+// whenMessage makes the compiler's message say what to do.
+func whenMessage(message string) string {
+	if strings.Contains(message, "'matches'") {
+		return "matches is not available, since an unanchored expression matches more than it says; use ==, startsWith, endsWith or in"
+	}
+	for _, name := range []string{varPackage, varVersion, varRegistry, varAction} {
+		word := strings.TrimPrefix(name, "target.")
+		if message == "reserved identifier: "+word || strings.HasPrefix(message, "undeclared reference to '"+word+"'") {
+			return fmt.Sprintf("there is no variable %s; write %s", word, name)
+		}
+	}
+	return message
+}
+
 // namesRelease is true where an expression uses the package or the version.
 func namesRelease(root ast.Expr) bool {
 	found := false
 	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() == ast.IdentKind && (e.AsIdent() == "package" || e.AsIdent() == "version") {
+		if e.Kind() == ast.IdentKind && (e.AsIdent() == varPackage || e.AsIdent() == varVersion) {
 			found = true
 		}
 	}))
@@ -113,15 +134,17 @@ func (*activation) Parent() cel.Activation { return nil }
 // ResolveName finds a variable.
 func (a *activation) ResolveName(name string) (any, bool) {
 	switch name {
-	case "claims":
+	case varClaims:
 		return a.f.celClaims(), true
-	case "package":
+	case varPackage:
 		return a.f.target.Package, true
-	case "version":
+	case varVersion:
 		return a.f.target.Version, true
-	case "registry":
+	case varRegistry:
 		return a.f.target.Registry, true
-	case "request.time":
+	case varAction:
+		return string(a.f.target.Action), true
+	case varTime:
 		return a.f.now(), true
 	}
 	return nil, false
