@@ -19,29 +19,46 @@ var expectedCodes = []model.Code{
 	model.CodeTrustedPublishingOnly, model.CodeRevoked,
 }
 
-// auditPoll is how often the audit is read until the newest lines are in it: outcomes are written without waiting.
-const auditPoll = 50 * time.Millisecond
-
-// readAudit shows the audit lines of what happened, and checks that nothing is missing.
+// readAudit shows the audit lines of what happened, and checks that nothing is missing. Outcomes are written without waiting.
 func (s *scenario) readAudit(ctx context.Context) (string, error) {
-	ticker := time.NewTicker(auditPoll)
+	var lines []byte
+	var events []model.Event
+	err := eventually(ctx, func() (err error) {
+		if lines, err = os.ReadFile(s.audit); err != nil {
+			return err
+		}
+		if events, err = parseEvents(lines); err != nil {
+			return err
+		}
+		return s.checkEvents(events)
+	})
+	if err != nil {
+		return "", err
+	}
+	s.showEvents(lines, events)
+	return fmt.Sprintf("%d lines, every decision and its outcome", len(events)), nil
+}
+
+// settleTime is how long something may take that follows an answer without being waited for, settlePoll how often to look.
+const (
+	settleTime = 5 * time.Second
+	settlePoll = 20 * time.Millisecond
+)
+
+// eventually looks until something holds, or gives the last reason why it does not.
+func eventually(ctx context.Context, holds func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	ticker := time.NewTicker(settlePoll)
 	defer ticker.Stop()
 	for {
-		b, err := os.ReadFile(s.audit)
-		if err != nil {
-			return "", err
-		}
-		events, err := parseEvents(b)
+		err := holds()
 		if err == nil {
-			err = s.checkEvents(events)
-		}
-		if err == nil {
-			s.showEvents(b, events)
-			return fmt.Sprintf("%d lines, every decision and its outcome", len(events)), nil
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return "", err
+			return err
 		case <-ticker.C:
 		}
 	}

@@ -9,6 +9,7 @@ import (
 const (
 	registryName = "demo-pypi"
 	indexPath    = "/team/prod/"
+	simplePath   = "simple/" // below indexPath
 	indexUser    = "publisher"
 	// releaseJob and strangerJob are the request tokens of two jobs at the development issuer.
 	releaseJob  = "release-job"

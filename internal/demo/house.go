@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/trustpub/trustpub/internal/demo/index"
 	"github.com/trustpub/trustpub/internal/demo/issuer"
 	"github.com/trustpub/trustpub/internal/demo/wheel"
 )
@@ -120,7 +121,10 @@ func (h *house) open(ctx context.Context, start func(context.Context, string) (G
 
 // openIndex serves the registry, which knows one password and nothing of trusted publishing.
 func (h *house) openIndex() error {
-	files := &registry{dir: h.packages, user: indexUser, password: h.password}
+	files, err := index.New(index.Config{Dir: h.packages, Prefix: indexPath, User: indexUser, Password: h.password})
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("the index needs a loopback port: %w", err)
