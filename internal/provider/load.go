@@ -66,7 +66,7 @@ func Names() []string {
 // Load reads one provider from YAML, strictly: unknown fields, names that nothing declares and contradictions are errors.
 func Load(data []byte) (*Provider, error) {
 	var p Provider
-	if err := yaml.Load(data, &p, yaml.WithKnownFields(), yaml.WithUniqueKeys(), yaml.WithSingleDocument()); err != nil {
+	if err := yaml.Load(data, &p, yaml.WithKnownFields(), yaml.WithUniqueKeys()); err != nil {
 		return nil, err
 	}
 	if err := p.prepare(); err != nil {
