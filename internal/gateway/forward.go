@@ -15,9 +15,13 @@ func (t *transaction) send(out *http.Request, g *guard) error {
 	g.header = http.Header{}
 	err := t.next(g, out)
 	if g.stream != nil {
-		t.stop(g.stream) // from here on nothing else writes to the event
+		failed := streamDenial(g.stream) // asked before the stop, which makes a read under way fail
+		t.stop(g.stream)                 // from here on nothing else writes to the event
+		if failed == nil && err != nil && t.left() {
+			failed = model.Deny(model.CodeTruncated).Because(err)
+		}
 		if g.denial == nil && !g.sent {
-			g.denial = streamDenial(g.stream)
+			g.denial = failed
 		}
 	}
 	t.event.UpstreamStatus = g.status
@@ -53,12 +57,28 @@ func streamDenial(s *upload.Stream) *model.Denial {
 	return model.Deny(model.CodeInternal).Because(err)
 }
 
-// stop takes the client's body back from the registry's side. A read that waits for a silent client is woken by a deadline.
+// stop takes the client's body back from the registry's side. A read that waits for a silent client is woken by a deadline,
+// which also keeps the server from waiting for the rest of a body that nobody will read.
 func (t *transaction) stop(s *upload.Stream) {
-	if s.State() == upload.Pending {
+	pending := s.State() == upload.Pending
+	stopped := s.TryStop()
+	if pending && (!stopped || !t.body.ended) {
+		// The server takes a deadline that has passed for a client that went away and cancels the request, and with it the
+		// whole connection: whether the client is there must be asked before, and nothing may follow on the connection.
+		t.gone, t.woken = t.left(), true
 		_ = http.NewResponseController(t.w).SetReadDeadline(time.Now())
 	}
-	s.Stop()
+	if !stopped {
+		s.Stop()
+	}
+}
+
+// left is true where the client went away by itself.
+func (t *transaction) left() bool {
+	if t.woken {
+		return t.gone
+	}
+	return t.r.Context().Err() != nil
 }
 
 // read handles a safe operation inside a registry.

@@ -100,6 +100,8 @@ type transaction struct {
 	// silent requests are counted but not written to the audit: reads that were let through.
 	silent bool
 	status int
+	// woken is true once a read of the body was ended by a deadline; gone is then what was known of the client before.
+	woken, gone bool
 
 	route route
 	reg   *registry

@@ -56,7 +56,7 @@ func (t *transaction) end(result string) {
 // result words the outcome.
 func (t *transaction) result(code model.Code) string {
 	switch {
-	case t.r.Context().Err() != nil:
+	case t.left():
 		return "aborted"
 	case code != "" && t.status >= 500:
 		return "failed"

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -37,7 +38,7 @@ func (t *transaction) deny(d *model.Denial) {
 		t.g.Auditor.Note(t.event)
 		t.recorded = true
 	}
-	if t.r.Context().Err() != nil {
+	if t.left() {
 		return // nobody is there to read it
 	}
 	told := *d
@@ -85,6 +86,9 @@ func (t *transaction) reply(reply model.Reply) {
 		h.Set("Connection", "close")
 	} else if reply.Status >= 400 {
 		t.drain()
+	}
+	if t.woken || reply.Status >= 400 && t.r.ContentLength != 0 && !t.body.ended {
+		h.Set("Connection", "close") // what is left of the body, or a deadline, would spoil the next request
 	}
 	if reply.Status >= 400 && reply.Reason != "" && t.r.ProtoMajor == 1 && t.hijack(reply) {
 		return
@@ -136,7 +140,7 @@ func linger(conn net.Conn) {
 	_, _ = io.CopyN(io.Discard, conn, drainBytes)
 }
 
-// touchedBody remembers whether the body was read at all and whether it has ended.
+// touchedBody remembers whether the body was read at all and whether it was read to its end.
 type touchedBody struct {
 	io.ReadCloser
 	touched, ended bool
@@ -146,7 +150,7 @@ type touchedBody struct {
 func (b *touchedBody) Read(p []byte) (int, error) {
 	b.touched = true
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		b.ended = true
 	}
 	return n, err

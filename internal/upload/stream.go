@@ -241,6 +241,20 @@ func (s *Stream) Close() error { return nil }
 func (s *Stream) Stop() {
 	s.reading.Lock()
 	defer s.reading.Unlock()
+	s.stop()
+}
+
+// TryStop is Stop where no read is under way, and does nothing and returns false where one is.
+func (s *Stream) TryStop() bool {
+	if !s.reading.TryLock() {
+		return false
+	}
+	defer s.reading.Unlock()
+	s.stop()
+	return true
+}
+
+func (s *Stream) stop() {
 	if s.stopped {
 		return
 	}
