@@ -223,7 +223,7 @@ func (p *Policy) check(i int, f *facts) Check {
 func (m *match) describe(c *Check, prov *provider.Provider, claims map[string]any) {
 	c.Field, c.Want = m.name, m.value
 	if m.field == nil || m.field.Equals == nil {
-		c.Got, _ = prov.Text(claims, m.claim)
+		c.Got = shown(prov, claims, m.claim)
 		if c.Got == "" {
 			c.Hint = fmt.Sprintf("the token has no claim %s that could be compared", m.claim)
 		}
@@ -236,7 +236,7 @@ func (m *match) describe(c *Check, prov *provider.Provider, claims map[string]an
 	if claim != m.field.EqualClaims[0] {
 		c.Field = claim
 	}
-	c.Got, _ = prov.Text(claims, claim)
+	c.Got = shown(prov, claims, claim)
 	if want, ok := prov.Expand(m.field.Equals, claims, m.value); ok {
 		c.Want = want
 	}
@@ -245,6 +245,18 @@ func (m *match) describe(c *Check, prov *provider.Provider, claims map[string]an
 			c.Hint = fmt.Sprintf("a job that is written in another file is named by %s in the policy", f.Name)
 		}
 	}
+}
+
+// shown is a claim as a denial shows it; empty where it is absent.
+func shown(prov *provider.Provider, claims map[string]any, claim string) string {
+	text, ok := prov.Text(claims, claim)
+	if ok {
+		return text
+	}
+	if _, there := prov.Value(claims, claim); there {
+		return "a value of another type"
+	}
+	return ""
 }
 
 // describeFixed fills in the two sides of a check that every policy has.
@@ -266,7 +278,7 @@ func (p *Policy) describeFixed(c *Check, check int, f *facts) {
 		c.Field = "trigger"
 		if t := p.provider.Trigger; t != nil {
 			c.Field, c.Want = t.Claim, oneOf(p.events)
-			c.Got, _ = p.provider.Text(f.id.Claims, t.Claim)
+			c.Got = shown(p.provider, f.id.Claims, t.Claim)
 		}
 		c.Hint = "start the run in another way, or add the event to events in the policy"
 	case checkTag:

@@ -113,6 +113,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"when over lines", add("when: |\n      target.version != \"1\" &&\n      target.package == 2"), "F:12:22: policies[0].when: found no matching overload for '_==_' applied to '(string, int)'"},
 		{"when names the package by its word", add(`when: package == "x"`), "F:10:11: policies[0].when: there is no variable package; write target.package"},
 		{"when names the version by its word", add(`when: version == "x"`), "F:10:11: policies[0].when: there is no variable version; write target.version"},
+		{"when with loops in loops", add(`when: claims.a.all(x, claims.a.all(y, x == y))`), "F:10:39: policies[0].when: comprehension exceeds nesting limit"},
 		{"when folded", add("when: >\n      target.version != \"1\" &&\n      target.package == 2"), "F:10:11: policies[0].when: found no matching overload for '_==_' applied to '(string, int)' (line 1, column 41 of the expression)"},
 		{"when gives no boolean", add("when: claims.a"), "F:10:11: policies[0].when: the expression gives a dyn, expected true or false: compare it with something"},
 		{"when with a regular expression", add(`when: claims.ref.matches("v1")`), "F:10:29: policies[0].when: matches is not available, since an unanchored expression matches more than it says; use ==, startsWith, endsWith or in"},
