@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -154,17 +156,21 @@ func (r *rig) mustLoad(caddyfile string) {
 	}
 }
 
-// do sends a request and returns status line and body.
+// do sends a request on a connection of its own and returns answer and body. Right after a reload the old server may still
+// accept a connection and close it unread; that one is made again.
 func (r *rig) do(method, path string, body string) (*http.Response, string) {
 	r.t.Helper()
-	req, err := http.NewRequest(method, "http://"+r.addr+path, strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.Close = true // a pooled connection could be closed by a reload
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
+	var resp *http.Response
+	for attempt := 1; resp == nil; attempt++ {
+		req, err := http.NewRequest(method, "http://"+r.addr+path, strings.NewReader(body))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		req.Close = true
+		resp, err = http.DefaultClient.Do(req)
+		if err != nil && (attempt == 5 || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET)) {
+			r.t.Fatal(err)
+		}
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -144,9 +145,14 @@ func TestDenialIsRecorded(t *testing.T) {
 	if resp.StatusCode != http.StatusForbidden || !strings.Contains(resp.Status, "unsupported_operation") {
 		t.Fatalf("got %q, expected 403 with a sentence", resp.Status)
 	}
+	const seen = `caddy_http_request_duration_seconds_count{code="403",handler="subroute",method="POST",server="srv0"} 1`
 	_, metrics := r.do(http.MethodGet, "/metrics", "")
+	// The client has its answer before the server has counted it.
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(metrics, seen) && time.Now().Before(deadline); {
+		_, metrics = r.do(http.MethodGet, "/metrics", "")
+	}
 	for _, want := range []string{
-		`caddy_http_request_duration_seconds_count{code="403",handler="subroute",method="POST",server="srv0"} 1`,
+		seen,
 		`trusted_publishing_requests_total{code="unsupported_operation"`,
 		`trusted_publishing_policies 1`,
 		`trusted_publishing_issuer_keys{issuer="github"}`,
