@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"regexp"
 	"slices"
@@ -274,7 +273,7 @@ func (k *keySet) untilNext() time.Duration {
 		// Between 70 and 80 percent of the time that the keys are believed, so that requests never wait for a fetch.
 		age := k.now().Sub(s.fetched)
 		if due := keysTTL * 7 / 10; age < due {
-			return due - age + rand.N(keysTTL/10)
+			return due - age + jitter(keysTTL/10)
 		}
 		return 0
 	}

@@ -210,7 +210,7 @@ func TestStatus(t *testing.T) {
 	}
 	check("at the start", map[string]any{"ready": false, "keys": 0.0})
 	r.failWith(500)
-	r.deny(t, r.token())
+	want(t, r.deny(t, r.token()), model.CodeIssuerUnavailable, "")
 	check("after a failure", map[string]any{
 		"ready": false, "keys": 0.0, "failures": 1.0, "last_attempt": "2026-11-23T12:00:00Z",
 		"last_error": "GET " + r.dev.URL() + issuer.DiscoveryPath + ": status 500, expected 200",

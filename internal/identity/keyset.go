@@ -262,7 +262,12 @@ func backOff(failures int) time.Duration {
 	if failures < 7 {
 		most = min(maxRetry, minRetry<<(failures-1))
 	}
-	return max(minRetry, most/2+rand.N(most/2+1))
+	return max(minRetry, most/2+jitter(most/2))
+}
+
+// jitter is some time up to most.
+func jitter(most time.Duration) time.Duration {
+	return rand.N(most + 1) //nolint:gosec // nobody gains by guessing when keys are fetched
 }
 
 // seconds rounds up to whole seconds, and to one at least.

@@ -360,13 +360,11 @@ func TestBackground(t *testing.T) {
 	r.failWith(http.StatusBadGateway)
 	i.Start()
 	i.Start() // a second time does nothing
-	var waits []time.Duration
-	for _, most := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60} {
-		wait := <-steps.asked
-		if least := max(minRetry, most*time.Second/2); wait < least || wait > most*time.Second {
-			t.Errorf("wait %d is %s, want %s to %s", len(waits)+1, wait, least, most*time.Second)
+	for n, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60, 60} {
+		wait, most := <-steps.asked, time.Duration(seconds)*time.Second
+		if least := max(minRetry, most/2); wait < least || wait > most {
+			t.Errorf("wait %d is %s, want %s to %s", n+1, wait, least, most)
 		}
-		waits = append(waits, wait)
 		clock.advance(wait)
 		steps.goOn <- struct{}{}
 	}
