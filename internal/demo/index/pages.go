@@ -3,7 +3,7 @@ package index
 import (
 	"html/template"
 	"net/http"
-	"path/filepath"
+	"os"
 	"slices"
 
 	"github.com/trustpub/trustpub/internal/model"
@@ -46,16 +46,11 @@ func (x *Index) packages(w http.ResponseWriter, _ *http.Request) {
 	page(w, "Packages", links)
 }
 
-// links is the page of one package.
+// links is the page of one package, under any spelling of its name.
 func (x *Index) links(w http.ResponseWriter, r *http.Request) {
-	asked := r.PathValue("package")
-	name, err := model.NormalizeName("pypi", asked)
+	name, err := model.NormalizeName("pypi", r.PathValue("package"))
 	if err != nil {
 		http.NotFound(w, r)
-		return
-	}
-	if name != asked {
-		http.Redirect(w, r, "../"+name+"/", http.StatusMovedPermanently)
 		return
 	}
 	var links []link
@@ -73,14 +68,13 @@ func (x *Index) links(w http.ResponseWriter, r *http.Request) {
 
 // file serves a published file; a name that was not published is none on disk either.
 func (x *Index) file(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("file")
 	x.mu.RLock()
-	_, ok := x.stored[name]
+	f, ok := x.stored[r.PathValue("file")]
 	x.mu.RUnlock()
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeFile(w, r, filepath.Join(x.files, name))
+	http.ServeFileFS(w, r, os.DirFS(x.files), f.Name)
 }
