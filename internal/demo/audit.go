@@ -76,7 +76,7 @@ func parseEvents(b []byte) ([]model.Event, error) {
 	return events, nil
 }
 
-// checkEvents looks for the publish with its outcome, and for each refusal in its order.
+// checkEvents looks for the outcome of each decision, for the stored file, and for each refusal in its order.
 func (s *scenario) checkEvents(events []model.Event) error {
 	want := s.files["acme-widget 1.0"].SHA256()
 	stored := slices.ContainsFunc(events, func(e model.Event) bool {
@@ -86,6 +86,17 @@ func (s *scenario) checkEvents(events []model.Event) error {
 		return fmt.Errorf("the audit has no outcome \"stored\" for the file with sha256 %s", want)
 	}
 	var got []model.Code
+	ended := map[string]bool{}
+	for _, e := range slices.Backward(events) {
+		switch e.Kind {
+		case model.EventOutcome:
+			ended[e.ID] = true
+		case model.EventDecision, model.EventExchange, model.EventRevocation:
+			if !ended[e.ID] {
+				return fmt.Errorf("the audit has no outcome of the event %s", e.ID)
+			}
+		}
+	}
 	for _, e := range events {
 		if e.Kind == model.EventDecision && e.Decision == "deny" {
 			got = append(got, e.Code)
@@ -105,8 +116,7 @@ func (s *scenario) showEvents(raw []byte, events []model.Event) {
 	lines := bytes.Split(raw, []byte("\n"))
 	for i, e := range events {
 		if e.Kind == model.EventDecision && e.Decision == "allow" {
-			s.p.line("     the whole line of the publish:")
-			s.p.quote(string(lines[i]))
+			s.p.quote("", "The whole line of the publish:", string(lines[i]))
 			return
 		}
 	}

@@ -50,7 +50,7 @@ type refusal struct {
 // Error is one line.
 func (r *refusal) Error() string { return strings.Join(r.lines(), " ") }
 
-// lines are what uv prints, and twine where it can say anything of this.
+// lines are what uv prints.
 func (r *refusal) lines() []string {
 	status := r.status
 	if code, _, ok := strings.Cut(r.status, " "); ok {
@@ -72,9 +72,9 @@ func (r *refusal) lines() []string {
 }
 
 // twine is what twine prints: the reason phrase.
-func (r *refusal) twine() string {
-	_, reason, _ := strings.Cut(r.status, " ")
-	return "ERROR HTTPError: " + reason
+func (r *refusal) twine(url string) []string {
+	code, reason, _ := strings.Cut(r.status, " ")
+	return []string{"ERROR    HTTPError: " + code + " " + http.StatusText(number(code)) + " from " + url, "         " + reason}
 }
 
 // says is true where the answer names the code.

@@ -102,8 +102,8 @@ func TestStaysUpUntilInterrupted(t *testing.T) {
 		t.Errorf("interrupted: %v", err)
 	}
 	for _, text := range []string{
-		"uv publish --trusted-publishing always --publish-url https://localhost:", "twine upload", "curl -i", "SSL_CERT_FILE=", "REQUESTS_CA_BUNDLE=",
-		"Server message: ", "twine: ERROR HTTPError: ", "Response: {", `"kind":"decision"`, "widget.yaml", "Caddyfile",
+		"uv publish --trusted-publishing always --publish-url https://localhost:", "twine upload", "curl -sSi", "SSL_CERT_FILE=", "REQUESTS_CA_BUNDLE=",
+		"Server message: ", "ERROR    HTTPError: 403 Forbidden from https://localhost:", "Response: {", `"kind":"decision"`, "widget.yaml", "Caddyfile",
 	} {
 		if !strings.Contains(w.b.String(), text) {
 			t.Errorf("the story lacks %q:\n%s", text, w.b.String())

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// printer tells the story: one line a step, and where it is not brief what belongs to it, indented.
+// printer tells the story: one line a step, and where it is not brief what belongs to it, indented below.
 type printer struct {
-	out   io.Writer
-	brief bool
-	steps int
+	out    io.Writer
+	brief  bool
+	steps  int
+	quoted []string
 }
 
 // line prints a line as it is, unless brief.
@@ -27,6 +28,10 @@ func (p *printer) title(format string, args ...any) { p.line("\n"+format+"\n", a
 func (p *printer) ok(name, format string, args ...any) {
 	p.steps++
 	fmt.Fprintf(p.out, "ok   %s (%s)\n", name, fmt.Sprintf(format, args...))
+	for _, l := range p.quoted {
+		p.line("     | %s", l)
+	}
+	p.quoted = nil
 }
 
 // failed reports one that did not.
@@ -37,10 +42,10 @@ func (p *printer) failed(name string, err error, log []string) {
 	}
 }
 
-// quote shows what a client or a file says, unless brief.
+// quote keeps what a client or a file says until the step's own line is out.
 func (p *printer) quote(lines ...string) {
 	for _, l := range lines {
-		p.line("     | %s", strings.TrimRight(l, "\n"))
+		p.quoted = append(p.quoted, strings.TrimRight(l, "\n"))
 	}
 }
 
@@ -61,9 +66,12 @@ uv publish --trusted-publishing always --publish-url %[6]s %[7]s
 twine upload --repository-url %[6]s -u __token__ -p "$(identity)" %[8]s
 
 # curl too; this one is refused until policies/widget.yaml names acme-gadget as well
-curl -i %[6]s -H "Authorization: Bearer $(identity)" -F :action=file_upload -F protocol_version=1 \
+curl -sSi %[6]s -H "Authorization: Bearer $(identity)" -F :action=file_upload -F protocol_version=1 \
   -F metadata_version=2.1 -F name=acme-gadget -F version=1.0 -F filetype=bdist_wheel -F pyversion=py3 \
   -F sha256_digest=%[9]s -F content=@%[10]s
+
+# pip installs what was published
+pip download --no-deps -d downloads --index-url %[6]ssimple/ acme-widget
 
 # another job, of another repository: the same commands are refused
 export ACTIONS_ID_TOKEN_REQUEST_TOKEN=%[11]s`,
@@ -76,6 +84,7 @@ export ACTIONS_ID_TOKEN_REQUEST_TOKEN=%[11]s`,
   %-58s one line for each decision and outcome
   %-58s the gateway's own log
   curl -s http://127.0.0.1:%d/trusted_publishing/status
+  caddy trustpub audit verify %s
 
-Ctrl-C stops everything and removes the folder.`, h.public, h.policy, h.caddyfile, h.audit, h.log, h.adminPort)
+Ctrl-C stops everything and removes the folder.`, h.public+simplePath, h.policy, h.caddyfile, h.audit, h.log, h.adminPort, h.audit)
 }

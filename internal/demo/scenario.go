@@ -76,7 +76,7 @@ func (s *scenario) parts() []part {
 			{"revoke", s.revoke},
 			{"simple page", s.simplePage},
 		}},
-		{"What is refused, and what a client prints:", []step{
+		{"What is refused, and what uv prints:", []step{
 			{"refuse another repository", s.otherRepository},
 			{"refuse another package", s.otherPackage},
 			{"refuse a replayed identity token", s.replayed},
@@ -170,7 +170,8 @@ func (s *scenario) expect(err error, code model.Code, detail string) (string, er
 	}
 	s.p.quote(r.lines()...)
 	if !r.exchange {
-		s.p.quote("twine: " + r.twine())
+		s.p.quote("and twine:")
+		s.p.quote(r.twine(s.uploads)...)
 	}
 	return string(code) + ": " + detail, nil
 }
