@@ -1,0 +1,69 @@
+package caddymodule
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// The tree under "caddy trustpub", with Caddy's own exit codes.
+func TestCommand(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		out  string
+		err  string // of the error that Caddy's main function turns into the exit code; empty: 0
+	}{
+		{"version", []string{"version"}, "trustpub", ""},
+		{"help", []string{"--help"}, "demo", ""},
+		{"demo help", []string{"demo", "--help"}, "--check", ""},
+		{"policy check fails with 1", []string{"policy", "check", "/nowhere"}, "", "/nowhere"},
+		{"no path is usage, 2", []string{"policy", "check"}, "", "exiting with status 2"},
+		{"unknown command is usage, 2", []string{"publish"}, "", "exiting with status 2"},
+		{"unknown flag is usage, 2", []string{"version", "--nope"}, "", "exiting with status 2"},
+		{"demo with an argument", []string{"demo", "now"}, "", "takes no arguments"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			registered, ok := caddycmd.Commands()["trustpub"]
+			if !ok {
+				t.Fatal("the command is not registered")
+			}
+			cmd := &cobra.Command{Use: "trustpub"}
+			registered.CobraFunc(cmd)
+			var out, errw bytes.Buffer
+			cmd.SetOut(&out)
+			cmd.SetErr(&errw)
+			cmd.SetArgs(c.args)
+			err := cmd.Execute()
+			switch {
+			case c.err == "" && err != nil:
+				t.Errorf("error %v", err)
+			case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
+				t.Errorf("error %v, expected %s", err, c.err)
+			}
+			if !strings.Contains(out.String(), c.out) {
+				t.Errorf("printed %q (errors %q), expected %q", &out, &errw, c.out)
+			}
+		})
+	}
+}
+
+// The whole demo, in this process.
+func TestDemo(t *testing.T) {
+	cmd := demoCommand()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetArgs([]string{"--check"})
+	if err := cmd.Execute(); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	if !strings.Contains(out.String(), "ok   done") {
+		t.Errorf("the demo said:\n%s", &out)
+	}
+	if n := uses(""); n != 0 {
+		t.Errorf("the demo left %d leases", n)
+	}
+}
