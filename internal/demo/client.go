@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -154,7 +155,8 @@ func (c *client) identityToken(ctx context.Context, job, audience string) (strin
 func (c *client) exchange(ctx context.Context, identity string) (string, error) {
 	body, err := c.postToken(ctx, "/_/oidc/mint-token", identity)
 	if err != nil {
-		if r, ok := err.(*refusal); ok {
+		var r *refusal
+		if errors.As(err, &r) {
 			r.exchange = true
 		}
 		return "", err

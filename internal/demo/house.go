@@ -83,11 +83,11 @@ func (h *house) furnish() error {
 			return err
 		}
 		h.files[r.Name+" "+r.Version] = f
-		if err := os.WriteFile(filepath.Join(h.dist, f.Name), f.Data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(h.dist, f.Name), f.Data, 0o600); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(h.policy, []byte(policy), 0o644)
+	return os.WriteFile(h.policy, []byte(policy), 0o600)
 }
 
 // open starts the issuer, the index and the gateway.

@@ -3,6 +3,7 @@ package publishtoken
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -202,10 +203,11 @@ func TestSealed(t *testing.T) {
 			before := string(s.values[KeysAt])
 			m := node(t, s, c, with(tc.file))
 			for _, err := range []error{second(m.Verify(t.Context(), raw, audience)), second2(m.Mint(t.Context(), exampleGrant(), []string{audience}))} {
-				if codeOf(t, err) != model.CodeSigningKeyUnavailable {
+				var d *model.Denial
+				if !errors.As(err, &d) || d.Code != model.CodeSigningKeyUnavailable {
 					t.Fatalf("got %v, expected signing_key_unavailable", err)
 				}
-				if cause := err.(*model.Denial).Cause.Error(); !strings.Contains(cause, tc.want) {
+				if cause := d.Cause.Error(); !strings.Contains(cause, tc.want) {
 					t.Errorf("got cause %q, expected %q in it", cause, tc.want)
 				}
 			}

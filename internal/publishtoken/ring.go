@@ -101,7 +101,7 @@ func (r *ring) rotated(now time.Time) (*ring, error) {
 func (r *ring) encode(s *sealer) ([]byte, error) {
 	stored := storedRing{Version: ringVersion, ID: r.id, Sealed: s != nil}
 	for _, k := range r.keys {
-		seed := []byte(k.private.Seed())
+		seed := k.private.Seed()
 		if s != nil {
 			var err error
 			if seed, err = s.seal(seed, r.binding(k.id, k.created)); err != nil {

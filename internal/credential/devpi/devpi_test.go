@@ -161,7 +161,8 @@ func TestAllFourCaveatsAlways(t *testing.T) {
 		expiry  time.Time
 	}{
 		"default": {
-			[]string{"expires=never"}, "https://pypi.example.com/publisher/prod/", func(*Config) {},
+			[]string{"expires=never"},
+			"https://pypi.example.com/publisher/prod/", func(*Config) {},
 			[]string{"expires=never", "expires=1795464900", "indexes=publisher/prod", "projects=acme-widget", "allowed=upload"},
 			time.Unix(1795464900, 0),
 		},
