@@ -37,7 +37,7 @@ func (t *transaction) change() error {
 		return err
 	}
 	out := forwarded(t.r)
-	restrict(out, &t.reg.Registry, t.op, t.reg.carriers)
+	t.g.restrict(out, &t.reg.Registry, t.op)
 	for name, values := range cred.Header {
 		out.Header[http.CanonicalHeaderKey(name)] = values
 	}
@@ -94,8 +94,7 @@ func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) 
 
 // issue asks the registry's source for a credential.
 func (t *transaction) issue(target model.Target) (model.Credential, error) {
-	ctx, cancel := t.step()
-	defer cancel()
+	ctx := t.step()
 	cred, err := t.reg.Source.Issue(ctx, target, t.id)
 	if err != nil {
 		return cred, model.Deny(model.CodeCredentialUnavailable).Because(err)
@@ -108,8 +107,7 @@ func (t *transaction) retire(cred model.Credential) {
 	if cred.Revoke == nil {
 		return
 	}
-	ctx, cancel := t.step()
-	defer cancel()
+	ctx := t.step()
 	if err := cred.Revoke(ctx); err != nil {
 		t.g.Logger.Warn("credential not revoked; it ends by itself", "registry", t.reg.Name, "event", t.event.ID, "error", err)
 	}

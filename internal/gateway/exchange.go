@@ -109,7 +109,6 @@ func (t *transaction) mint(exchanger ecosystem.Exchanger, ex model.Exchange, gro
 		return err
 	}
 	t.id = id
-	t.describe()
 	if err := t.current(); err != nil {
 		return err
 	}
@@ -192,7 +191,7 @@ func (t *transaction) anyAction(target model.Target) model.Decision {
 // claimExchange burns the identity token: once for all, or once for each package where the exchange names it. The first
 // claim keeps an exchanged token from being used directly.
 func (t *transaction) claimExchange(ex model.Exchange) error {
-	key := t.id.ReplayKey()
+	key := t.replayKey()
 	if err := t.hold(key, "exchange"); err != nil {
 		return err
 	}
@@ -223,9 +222,7 @@ func (t *transaction) revoke(exchanger ecosystem.Exchanger, ex model.Exchange) e
 	}
 	t.grant, t.id = grant, grant.Identity
 	t.event.PublishToken, t.event.Registries = grant.ID, grant.Registries
-	t.describe()
-	ctx, cancel := t.step()
-	defer cancel()
+	ctx := t.step()
 	if err := t.g.Store.Revoke(ctx, revocationID(grant), grant.Expiry.Add(Leeway)); err != nil {
 		return model.Deny(model.CodeStoreUnavailable).Because(err)
 	}

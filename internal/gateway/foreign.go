@@ -65,7 +65,7 @@ func (t *transaction) claimed() error {
 		return err
 	}
 	out := forwarded(t.r)
-	restrict(out, &t.reg.Registry, t.op, t.reg.carriers, t.presented.carrier)
+	t.g.restrict(out, &t.reg.Registry, t.op, t.presented.carrier)
 	return t.send(in.into(out), &guard{t: t, stream: in.stream, unsafe: true, foreign: true})
 }
 

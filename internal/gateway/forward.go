@@ -92,7 +92,7 @@ func (t *transaction) read() error {
 	if err := t.authenticate(); err != nil {
 		return err
 	}
-	anonymous(out, t.reg.carriers)
+	t.g.anonymous(out)
 	cred := model.Credential{}
 	if len(t.op.Targets) > 0 {
 		t.event.Target = &t.op.Targets[0]
@@ -129,11 +129,7 @@ func (t *transaction) outside() error {
 		if err := t.authenticateHost(); err != nil {
 			return err
 		}
-		var carriers []string
-		for _, reg := range t.route.candidates {
-			carriers = append(carriers, reg.carriers...)
-		}
-		anonymous(out, carriers)
+		t.g.anonymous(out)
 		return t.send(out, &guard{t: t})
 	}
 	if t.presented.ours() || !t.passes() {

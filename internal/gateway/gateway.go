@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,8 @@ type registry struct {
 type Gateway struct {
 	Config
 	registries []registry
+	// carriers are the headers of all ecosystems that carry a credential, Authorization and Cookie among them.
+	carriers []string
 }
 
 // New checks a configuration and makes its gateway.
@@ -49,7 +52,7 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.SpoolDir == "" {
 		cfg.SpoolDir = os.TempDir()
 	}
-	g := &Gateway{Config: cfg}
+	g := &Gateway{Config: cfg, carriers: slices.Clone(credentialHeaders)}
 	names := map[string]bool{}
 	for _, reg := range cfg.Registries {
 		if reg.Name == "" || names[reg.Name] {
@@ -81,6 +84,13 @@ func New(cfg Config) (*Gateway, error) {
 			carriers: reg.Ecosystem.Carriers(), roots: reg.Ecosystem.RootPaths(),
 		})
 	}
+	for _, reg := range g.registries {
+		for _, name := range reg.carriers {
+			if name = http.CanonicalHeaderKey(name); !slices.Contains(g.carriers, name) {
+				g.carriers = append(g.carriers, name)
+			}
+		}
+	}
 	return g, nil
 }
 
@@ -103,6 +113,11 @@ type transaction struct {
 	// woken is true once a read of the body was ended by a deadline; gone is then what was known of the client before.
 	woken, gone bool
 
+	// stepCtx bounds the questions to neighbours that were asked since stepAt.
+	stepCtx context.Context //nolint:containedctx // of one request
+	stepEnd context.CancelFunc
+	stepAt  time.Time
+
 	route route
 	reg   *registry
 	// dialect renders denials; nil before an ecosystem is known.
@@ -111,6 +126,7 @@ type transaction struct {
 	presented presented
 	many      bool
 	id        *model.Identity
+	key       string // of the identity, for replay
 	grant     *model.Grant
 }
 
@@ -124,6 +140,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, original *ur
 	t.event.ID = eventID()
 	ended := false
 	defer func() {
+		t.endStep()
 		if !ended { // a panic, most often http.ErrAbortHandler of a broken response: the audit must still hear of it
 			t.status = rec.status
 			t.end("aborted")
@@ -201,11 +218,7 @@ func (t *transaction) find(original *url.URL) error {
 
 // credential finds the credential, once the ecosystem's carriers are known.
 func (t *transaction) credential() (err error) {
-	var carriers []string
-	for _, reg := range t.route.candidates {
-		carriers = append(carriers, reg.carriers...)
-	}
-	t.presented, t.many, err = t.g.presented(t.r.Header, t.query, carriers)
+	t.presented, t.many, err = t.g.presented(t.r.Header, t.query)
 	t.event.Credential = string(t.presented.kind)
 	return err
 }
@@ -225,7 +238,21 @@ func eventID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// step gives a context for one question to a neighbour: it outlives a client that goes away, and ends by itself.
-func (t *transaction) step() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(t.r.Context()), stepTimeout)
+// step gives a context for one question to a neighbour: it outlives a client that goes away, and ends by itself. Questions
+// that follow each other closely share one.
+func (t *transaction) step() context.Context {
+	now := t.g.Now()
+	if t.stepCtx == nil || now.Sub(t.stepAt) > stepTimeout/4 {
+		t.endStep()
+		t.stepCtx, t.stepEnd = context.WithTimeout(context.WithoutCancel(t.r.Context()), stepTimeout)
+		t.stepAt = now
+	}
+	return t.stepCtx
+}
+
+// endStep gives the timer of the last step back.
+func (t *transaction) endStep() {
+	if t.stepEnd != nil {
+		t.stepEnd()
+	}
 }

@@ -62,12 +62,9 @@ func clean(in http.Header) http.Header {
 }
 
 // dropCredentials removes every carrier of a credential.
-func dropCredentials(h http.Header, carriers []string) {
-	for _, name := range credentialHeaders {
-		h.Del(name)
-	}
-	for _, name := range carriers {
-		h.Del(name)
+func (g *Gateway) dropCredentials(h http.Header) {
+	for _, name := range g.carriers {
+		delete(h, name)
 	}
 }
 
@@ -123,20 +120,20 @@ func withQuery(out *http.Request, raw string) {
 }
 
 // anonymous strips a forwarded read of everything that could be a credential.
-func anonymous(out *http.Request, carriers []string) {
-	dropCredentials(out.Header, carriers)
+func (g *Gateway) anonymous(out *http.Request) {
+	g.dropCredentials(out.Header)
 	withQuery(out, keepQuery(out.URL.RawQuery, func(k string) bool { return !isCredentialKey(k) }))
 }
 
 // restrict leaves an unsafe request only what the operation allows.
-func restrict(out *http.Request, reg *Registry, op model.Operation, carriers []string, extra ...string) {
+func (g *Gateway) restrict(out *http.Request, reg *Registry, op model.Operation, extra ...string) {
 	foreign := http.Header{}
 	for _, name := range extra {
 		if v := out.Header.Values(name); len(v) > 0 {
 			foreign[http.CanonicalHeaderKey(name)] = v
 		}
 	}
-	dropCredentials(out.Header, carriers)
+	g.dropCredentials(out.Header)
 	keepOnly(out.Header, unsafeHeaders, op.Headers, reg.Headers)
 	for name, v := range foreign {
 		out.Header[name] = v

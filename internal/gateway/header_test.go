@@ -41,7 +41,8 @@ func TestInvariantOneCredential(t *testing.T) {
 	}
 	r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
 	out := forwarded(r)
-	restrict(out, &Registry{Query: []string{"keep"}}, model.Operation{}, []string{"X-Eco-Key"})
+	g := &Gateway{carriers: append([]string{"X-Eco-Key"}, credentialHeaders...)}
+	g.restrict(out, &Registry{Query: []string{"keep"}}, model.Operation{})
 	if diff := cmp.Diff(http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, out.Header); diff != "" {
 		t.Error(diff)
 	}
@@ -49,7 +50,7 @@ func TestInvariantOneCredential(t *testing.T) {
 		t.Errorf("query %q, request URI %q", out.URL.RawQuery, out.RequestURI)
 	}
 	read := forwarded(r)
-	anonymous(read, []string{"X-Eco-Key"})
+	g.anonymous(read)
 	if diff := cmp.Diff(http.Header{"Content-Type": {"multipart/form-data; boundary=x"}, "X-Unknown": {"client"}}, read.Header); diff != "" {
 		t.Error(diff)
 	}
@@ -71,7 +72,7 @@ func basic(user, password string) string {
 }
 
 func TestPresented(t *testing.T) {
-	g := &Gateway{Config: Config{Verifier: prefixVerifier{}, Tokens: prefixTokens{}}}
+	g := &Gateway{Config: Config{Verifier: prefixVerifier{}, Tokens: prefixTokens{}}, carriers: credentialHeaders}
 	pair := strings.TrimPrefix(basic("publisher", "tpub_x"), "Basic ")
 	for _, tc := range []struct {
 		name   string
@@ -101,7 +102,7 @@ func TestPresented(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			q, _ := url.ParseQuery(tc.query)
-			got, many, err := g.presented(tc.header, q, []string{"X-Devpi-Auth"})
+			got, many, err := g.presented(tc.header, q)
 			if code := denialCode(err); code != tc.code {
 				t.Fatalf("got code %q, want %q", code, tc.code)
 			}

@@ -177,8 +177,14 @@ func form(t *testing.T, name, version string) (body []byte, contentType string) 
 	var b bytes.Buffer
 	m := multipart.NewWriter(&b)
 	for _, f := range [][2]string{
-		{":action", "file_upload"}, {"protocol_version", "1"}, {"metadata_version", "2.1"}, {"name", name}, {"version", version},
-		{"filetype", "bdist_wheel"}, {"pyversion", "py3"}, {"sha256_digest", w.SHA256()},
+		{":action", "file_upload"},
+		{"protocol_version", "1"},
+		{"metadata_version", "2.1"},
+		{"name", name},
+		{"version", version},
+		{"filetype", "bdist_wheel"},
+		{"pyversion", "py3"},
+		{"sha256_digest", w.SHA256()},
 	} {
 		_ = m.WriteField(f[0], f[1])
 	}
@@ -351,7 +357,6 @@ type notebook struct {
 	mu     sync.Mutex
 	events []model.Event
 	broken bool
-	noted  chan struct{}
 }
 
 func (n *notebook) Record(_ context.Context, e model.Event) error {

@@ -16,7 +16,6 @@ func (t *transaction) authenticate() error {
 		}
 		t.grant, t.id = grant, grant.Identity
 		t.event.PublishToken = grant.ID
-		t.describe()
 		if !slices.Contains(grant.Registries, t.reg.Name) {
 			return model.Deny(model.CodeOutOfScope).Differ("registry", t.reg.Name, "one in the token's scope")
 		}
@@ -30,12 +29,14 @@ func (t *transaction) authenticate() error {
 		return err
 	}
 	t.id = id
-	t.describe()
 	return t.current()
 }
 
-// describe puts the identity into the audit event.
+// describe puts the identity into the audit event. It runs when the event is written, which most reads never come to.
 func (t *transaction) describe() {
+	if t.id == nil {
+		return
+	}
 	t.event.Issuer, t.event.JTI, t.event.IdentitySHA256 = t.id.Issuer, t.id.JTI, t.id.DigestHex()
 	t.event.Run = t.g.Verifier.Run(t.id)
 }
@@ -46,12 +47,11 @@ func (t *transaction) current() error {
 	if !t.g.Verifier.Active(t.id.Issuer) {
 		return model.Deny(model.CodeUnknownIssuer).Differ("issuer", t.id.Issuer, "a configured and enabled issuer")
 	}
-	ids := []string{t.id.ReplayKey()}
+	ids := []string{t.replayKey()}
 	if t.grant != nil {
 		ids = append(ids, revocationID(t.grant))
 	}
-	ctx, cancel := t.step()
-	defer cancel()
+	ctx := t.step()
 	revoked, err := t.g.Store.Revoked(ctx, ids...)
 	if err != nil {
 		return model.Deny(model.CodeStoreUnavailable).Because(err)
@@ -60,6 +60,14 @@ func (t *transaction) current() error {
 		return model.Deny(model.CodeRevoked)
 	}
 	return nil
+}
+
+// replayKey is the identity's, computed once for each request.
+func (t *transaction) replayKey() string {
+	if t.key == "" {
+		t.key = t.id.ReplayKey()
+	}
+	return t.key
 }
 
 func revocationID(grant *model.Grant) string { return "publish-token/" + grant.ID }
@@ -103,7 +111,7 @@ func (t *transaction) claim(target model.Target) error {
 		if since := t.g.Store.Since(); t.id.IssuedAt.Before(since) {
 			return model.Deny(model.CodeIssuedBeforeStart)
 		}
-		return t.hold(t.id.ReplayKey(), "direct/"+target.Release())
+		return t.hold(t.replayKey(), "direct/"+target.Release())
 	case t.grant.SingleUse:
 		if since := t.g.Store.Since(); t.grant.IssuedAt.Before(since) {
 			return model.Deny(model.CodeIssuedBeforeStart)
@@ -117,7 +125,7 @@ func (t *transaction) claim(target model.Target) error {
 func (t *transaction) claimFile(target model.Target, digest string) error {
 	switch {
 	case t.grant == nil:
-		return t.hold(t.id.ReplayKey()+"/file/"+target.File, digest)
+		return t.hold(t.replayKey()+"/file/"+target.File, digest)
 	case t.grant.SingleUse:
 		return t.hold(revocationID(t.grant)+"/file/"+target.File, digest)
 	}
@@ -130,8 +138,7 @@ func (t *transaction) hold(key, holder string) error {
 	if t.grant != nil && t.grant.Expiry.After(until) {
 		until = t.grant.Expiry
 	}
-	ctx, cancel := t.step()
-	defer cancel()
+	ctx := t.step()
 	got, err := t.g.Store.Claim(ctx, key, holder, until.Add(Leeway))
 	if err != nil {
 		return model.Deny(model.CodeStoreUnavailable).Because(err)

@@ -33,7 +33,7 @@ func (p presented) ours() bool { return p.kind == presentedIdentity || p.kind ==
 
 // presented finds the credential of a request. Two lines of Authorization, or one of our tokens beside anything else, are
 // refused; several foreign ones are returned with many set, since a read may pass as it is.
-func (g *Gateway) presented(h http.Header, query url.Values, carriers []string) (p presented, many bool, err error) {
+func (g *Gateway) presented(h http.Header, query url.Values) (p presented, many bool, err error) {
 	if len(h.Values("Authorization")) > 1 {
 		return p, true, model.Deny(model.CodeMultipleCredentials).Differ("Authorization", "more than one line", "one")
 	}
@@ -56,17 +56,12 @@ func (g *Gateway) presented(h http.Header, query url.Values, carriers []string) 
 		}
 		return nil
 	}
-	seen := map[string]bool{"Cookie": true} // a cookie alone proves nothing here, and never travels with an unsafe request
-	for _, list := range [][]string{credentialHeaders, carriers} {
-		for _, name := range list {
-			name = http.CanonicalHeaderKey(name)
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			if err := look(name, h[name]); err != nil {
-				return p, true, err
-			}
+	for _, name := range g.carriers {
+		if name == "Cookie" {
+			continue // a cookie alone proves nothing here, and never travels with an unsafe request
+		}
+		if err := look(name, h[name]); err != nil {
+			return p, true, err
 		}
 	}
 	for key, values := range query {

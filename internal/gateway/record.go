@@ -13,8 +13,8 @@ func (t *transaction) record() error {
 		t.event.Kind = model.EventDecision
 	}
 	t.event.Time = t.g.Now().UTC()
-	ctx, cancel := t.step()
-	defer cancel()
+	t.describe()
+	ctx := t.step()
 	if err := t.g.Auditor.Record(ctx, t.event); err != nil {
 		return model.Deny(model.CodeAuditUnavailable).Because(err)
 	}
@@ -39,6 +39,7 @@ func (t *transaction) end(result string) {
 	}
 	if !t.recorded { // the registry refused before the verdict, or the request broke off
 		t.event.Kind, t.event.Time = model.EventDecision, t.g.Now().UTC()
+		t.describe()
 		t.g.Auditor.Note(t.event)
 	}
 	if result == "" {

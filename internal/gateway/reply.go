@@ -33,6 +33,7 @@ func (t *transaction) deny(d *model.Denial) {
 		level("request refused", "event", d.Event, "code", d.Code, "error", d.Cause)
 	}
 	if !t.recorded {
+		t.describe()
 		t.event.Kind = model.EventDecision
 		t.event.Time = t.g.Now().UTC()
 		t.g.Auditor.Note(t.event)
@@ -126,9 +127,12 @@ func (t *transaction) hijack(reply model.Reply) bool {
 		_, _ = rw.Write(reply.Body)
 	}
 	_ = rw.Flush()
-	if half, ok := conn.(interface{ CloseWrite() error }); ok && !t.body.ended && t.r.ContentLength != 0 {
-		// Bytes that arrive after a full close would reset the connection and take the answer with them.
-		_ = half.CloseWrite()
+	if !t.body.ended && t.r.ContentLength != 0 {
+		// Bytes that arrive after a full close would reset the connection and take the answer with them. Caddy's own connection
+		// can't be half closed; there the client ends it, as the answer says.
+		if half, ok := conn.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+		}
 		linger(conn)
 	}
 	// Tells the recorders above, which count by the status that they saw.
