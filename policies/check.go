@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -320,10 +321,11 @@ func (p *Policy) describeTag(c *Check, f *facts) {
 
 // whenResult is what the expression gives: true, false, or why it gives nothing.
 func (p *Policy) whenResult(f *facts) string {
-	switch err := p.when.holds(f); err {
-	case nil:
+	err := p.when.holds(f)
+	switch {
+	case err == nil:
 		return "true"
-	case errFalse:
+	case errors.Is(err, errFalse):
 		return "false"
 	default:
 		return err.Error()

@@ -33,7 +33,7 @@ type compiler struct {
 }
 
 // compileFile reads and compiles one file; the policies are good only where no error is returned.
-func compileFile(file string, data []byte, env *environment) ([]*Policy, Errors) {
+func compileFile(file, data string, env *environment) ([]*Policy, Errors) {
 	c := &compiler{source: &source{file: file, data: data}, env: env, names: map[string]int{}}
 	root := c.document()
 	if root == nil {
@@ -304,7 +304,7 @@ func (c *compiler) condition(p *Policy) {
 func (c *compiler) inside(n *yaml.Node, line, column int) (fileLine, fileColumn int, exact bool) {
 	switch {
 	case n.Style&yaml.LiteralStyle != 0:
-		lines := strings.Split(string(c.data), "\n")
+		lines := strings.Split(c.data, "\n")
 		at := n.Line - 1 + line
 		if at >= len(lines) {
 			return 0, 0, false
@@ -318,7 +318,7 @@ func (c *compiler) inside(n *yaml.Node, line, column int) (fileLine, fileColumn 
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
 		offset++
 	}
-	lines := strings.SplitN(string(c.data), "\n", n.Line+1)
+	lines := strings.SplitN(c.data, "\n", n.Line+1)
 	if n.Line > len(lines) || offset > len(lines[n.Line-1]) || !strings.HasPrefix(lines[n.Line-1][offset:], n.Value) {
 		return 0, 0, false
 	}

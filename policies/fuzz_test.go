@@ -32,7 +32,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := compileOne(file{path: "fuzz.yaml", data: data}, env)
+		c := compileOne(file{path: "fuzz.yaml", data: string(data)}, env)
 		lines := strings.Count(string(data), "\n") + 1
 		for _, e := range c.errors {
 			if e.Message == "" || e.Line < 0 || e.Line > lines+1 || e.Line > 0 && e.Column < 1 {

@@ -2,8 +2,11 @@ package policies
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -18,7 +21,7 @@ type stored struct {
 // storedFile is one file as it was when it last compiled.
 type storedFile struct {
 	Path string `json:"path"`
-	Data []byte `json:"data"`
+	Data string `json:"data"`
 }
 
 const storedVersion = 1
@@ -209,7 +212,7 @@ func (w *Watcher) stored(ctx context.Context) map[string]*compiled {
 	defer cancel()
 	data, err := w.opts.LastGood.Load(limited)
 	if err != nil || len(data) == 0 {
-		if err != nil && !notThere(err) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			w.opts.Logger.Warn("the last good policies could not be read", "error", err)
 		}
 		return nil
@@ -221,7 +224,7 @@ func (w *Watcher) stored(ctx context.Context) map[string]*compiled {
 	}
 	files := make([]file, len(kept.Files))
 	for i, f := range kept.Files {
-		files[i] = file{path: f.Path, data: f.Data, sum: sumOf(f.Data)}
+		files[i] = file{path: f.Path, data: f.Data, sum: sha256.Sum256([]byte(f.Data))}
 	}
 	out := make(map[string]*compiled, len(files))
 	for _, c := range compileAll(files, w.env) {

@@ -37,7 +37,7 @@ func Load(paths []string, env Env) (*Set, error) {
 // file is one file as it was read.
 type file struct {
 	path string
-	data []byte
+	data string
 	sum  [sha256.Size]byte
 	// problem is set where the file is there and could not be read.
 	problem *Error
@@ -131,15 +131,15 @@ func readFile(path string) (f file, there bool) {
 	if err != nil {
 		return problem(err)
 	}
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	if info, err := r.Stat(); err != nil || !info.Mode().IsRegular() {
 		return problem(errors.Join(err, errors.New("it is not a regular file")))
 	}
-	f.data, err = io.ReadAll(io.LimitReader(r, MaxFileSize+1))
+	data, err := io.ReadAll(io.LimitReader(r, MaxFileSize+1))
 	if err != nil {
 		return problem(err)
 	}
-	f.sum = sha256.Sum256(f.data)
+	f.data, f.sum = string(data), sha256.Sum256(data)
 	return f, true
 }
 
@@ -262,7 +262,7 @@ func (l *lister) dir(root string) {
 		return
 	}
 	err = filepath.WalkDir(target, func(path string, d fs.DirEntry, err error) error {
-		rel, _ := filepath.Rel(target, path) //nolint:errcheck // path is below target
+		rel, _ := filepath.Rel(target, path) // path is below target
 		shown := filepath.Join(root, rel)
 		switch {
 		case err != nil && errors.Is(err, fs.ErrNotExist):

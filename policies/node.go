@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +27,7 @@ const (
 // source is one file on its way from bytes to policies; it gathers what is wrong with it.
 type source struct {
 	file   string
-	data   []byte
+	data   string
 	errors Errors
 }
 
@@ -55,14 +54,22 @@ func (s *source) document() *yaml.Node {
 	case len(s.data) > MaxFileSize:
 		s.fail(nil, "", "the file has %d bytes, at most %d are read; split it", len(s.data), MaxFileSize)
 		return nil
-	case !utf8.Valid(s.data):
+	case !utf8.ValidString(s.data):
 		s.fail(nil, "", "the file is not UTF-8 text")
 		return nil
-	case bytes.HasPrefix(s.data, []byte("\ufeff")):
+	case strings.HasPrefix(s.data, "\ufeff"):
 		s.failAt(1, 1, "", "the file begins with a byte order mark; save it without")
 		return nil
 	}
-	loader, err := yaml.NewLoader(bytes.NewReader(s.data), yaml.WithUniqueKeys(false))
+	if root, ok := readPlain(s.data); ok {
+		return root
+	}
+	return s.library()
+}
+
+// library parses with the YAML library.
+func (s *source) library() *yaml.Node {
+	loader, err := yaml.NewLoader(strings.NewReader(s.data), yaml.WithUniqueKeys(false))
 	if err != nil {
 		s.fail(nil, "", "%v", err)
 		return nil

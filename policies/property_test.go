@@ -90,7 +90,7 @@ func loadDrawn(t *rapid.T, content string) *Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := compileOne(file{path: "drawn.yaml", data: []byte(content)}, env)
+	c := compileOne(file{path: "drawn.yaml", data: content}, env)
 	if len(c.errors) > 0 {
 		t.Fatalf("%v\n%s", c.errors, content)
 	}

@@ -2,10 +2,8 @@ package policies
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
 	"sync"
@@ -14,9 +12,10 @@ import (
 )
 
 const (
-	// DefaultInterval is the time between two looks at the files, DefaultQuiet how long a file must rest before it acts.
+	// DefaultInterval is the time between two looks at the files.
 	DefaultInterval = 500 * time.Millisecond
-	DefaultQuiet    = time.Second
+	// DefaultQuiet is how long a file must rest before it acts.
+	DefaultQuiet = time.Second
 	// restless is how long a file that never rests is waited for.
 	restless = 10 * time.Second
 	// storeTimeout bounds one write of the last good set, storeRetry is the time between two attempts.
@@ -306,9 +305,3 @@ func (w *Watcher) Hash() string { return w.Report().Hash }
 
 // Len is the number of policies of now.
 func (w *Watcher) Len() int { return w.Report().Policies }
-
-// notThere is true for the error of a storage that holds nothing yet.
-func notThere(err error) bool { return errors.Is(err, fs.ErrNotExist) }
-
-// sumOf is a file's digest.
-func sumOf(data []byte) [sha256.Size]byte { return sha256.Sum256(data) }
