@@ -13,7 +13,7 @@ import (
 func TestGateClosesAfterTheLastRequest(t *testing.T) {
 	var g gate
 	closed := 0
-	if !g.enter() || !g.enter() {
+	if first, second := g.enter(), g.enter(); !first || !second {
 		t.Fatal("an open gate must let requests in")
 	}
 	g.leave()

@@ -58,33 +58,53 @@ func TestLoadErrors(t *testing.T) {
 		{name: "no global option", want: "the global option trusted_publishing is missing", json: func(cfg any) { delete(part(cfg, isApps), appName) }},
 		{name: "no policies", want: "no policies are configured", json: func(cfg any) { delete(part(cfg, isApp), "policies") }},
 		{name: "no issuers", want: "no issuer is configured", json: func(cfg any) { delete(part(cfg, isApp), "issuers") }},
-		{name: "issuer twice", want: `issuer "github" is configured twice`,
-			edit: func(r *rig) string { return r.caddyfile("issuer github", "", "") }},
-		{name: "unknown provider", want: "issuer nobody",
-			edit: func(r *rig) string { return r.caddyfile("issuer nobody https://ci.example.com", "", "") }},
-		{name: "token lifetime too long", want: "token_lifetime is 2h0m0s, expected 1m to 1h",
-			edit: func(r *rig) string { return r.caddyfile("token_lifetime 2h", "", "") }},
-		{name: "token lifetime too short", want: "token_lifetime is 5s, expected 1m to 1h",
-			edit: func(r *rig) string { return r.caddyfile("token_lifetime 5s", "", "") }},
+		{
+			name: "issuer twice", want: `issuer "github" is configured twice`,
+			edit: func(r *rig) string { return r.caddyfile("issuer github", "", "") },
+		},
+		{
+			name: "unknown provider", want: "issuer nobody",
+			edit: func(r *rig) string { return r.caddyfile("issuer nobody https://ci.example.com", "", "") },
+		},
+		{
+			name: "token lifetime too long", want: "token_lifetime is 2h0m0s, expected 1m to 1h",
+			edit: func(r *rig) string { return r.caddyfile("token_lifetime 2h", "", "") },
+		},
+		{
+			name: "token lifetime too short", want: "token_lifetime is 5s, expected 1m to 1h",
+			edit: func(r *rig) string { return r.caddyfile("token_lifetime 5s", "", "") },
+		},
 		{name: "token key in JSON", want: "token_key: a secret must be a placeholder", json: set(isApp, "token_key", "hunter2")},
-		{name: "the same sink twice", want: "audit file: the same sink is configured twice",
-			edit: func(r *rig) string { return r.caddyfile("audit file ./audit.jsonl", "", "") }},
-		{name: "bad sink setting", want: "fsync",
-			edit: func(r *rig) string { return r.caddyfile("audit file ./b.jsonl {\nfsync sometimes\n}", "", "") }},
-		{name: "bad store setting", want: "store local",
-			edit: func(r *rig) string { return r.caddyfile("store local ../replay.db", "", "") }},
-		{name: "registry name with two meanings", want: `registry "internal-pypi" is declared twice with different settings`,
+		{
+			name: "the same sink twice", want: "audit file: the same sink is configured twice",
+			edit: func(r *rig) string { return r.caddyfile("audit file ./audit.jsonl", "", "") },
+		},
+		{
+			name: "bad sink setting", want: "fsync",
+			edit: func(r *rig) string { return r.caddyfile("audit file ./b.jsonl {\nfsync sometimes\n}", "", "") },
+		},
+		{
+			name: "bad store setting", want: "store local",
+			edit: func(r *rig) string { return r.caddyfile("store local ../replay.db", "", "") },
+		},
+		{
+			name: "registry name with two meanings", want: `registry "internal-pypi" is declared twice with different settings`,
 			edit: func(r *rig) string {
 				return r.caddyfile("", "", second("registry internal-pypi pypi https://other.example.com/"))
-			}},
-		{name: "two registries with one URL", want: "have the same public URL",
+			},
+		},
+		{
+			name: "two registries with one URL", want: "have the same public URL",
 			edit: func(r *rig) string {
 				return r.caddyfile("", "", second("registry other pypi http://"+r.addr+"/root/prod/"))
-			}},
-		{name: "registry twice in one site", want: "every registry needs a name of its own",
+			},
+		},
+		{
+			name: "registry twice in one site", want: "every registry needs a name of its own",
 			edit: func(r *rig) string {
 				return r.caddyfile("", "}\nregistry internal-pypi pypi https://other.example.com/ {\ncredential static {\nbearer {env.HOME}\n}", "")
-			}},
+			},
+		},
 		{name: "secret as a literal in JSON", want: "basic.password: a secret must be a placeholder", json: set(isBasic, "password", "hunter2")},
 		{name: "unknown field of a part in JSON", want: `unknown field "paswort"`, json: set(isBasic, "paswort", "{env.X}")},
 		{name: "unknown part in JSON", want: "trusted_publishing.credentials.kerberos", json: set(isCredential, "module", "kerberos")},

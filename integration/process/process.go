@@ -82,7 +82,7 @@ func (p *Process) waitReady(ctx context.Context) error {
 	err := Poll(ctx, readyLimit, p.done, p.spec.Ready)
 	switch {
 	case errors.Is(err, ErrEnded):
-		return fmt.Errorf("%s ended before it was ready: %v", p.spec.Name, p.err)
+		return fmt.Errorf("%s ended before it was ready: %w", p.spec.Name, p.err)
 	case err != nil:
 		return fmt.Errorf("%s is not ready: %w", p.spec.Name, err)
 	}

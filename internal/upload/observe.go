@@ -34,7 +34,7 @@ func (o *Observer) Read(p []byte) (int, error) {
 	if n > 0 {
 		_, o.err = o.scanner.Scan(p[:n])
 	}
-	if err == io.EOF { //nolint:errorlint // io.Reader promises the bare value
+	if err == io.EOF { // io.Reader promises the bare value
 		o.ended = true
 		if o.err == nil {
 			o.err = o.scanner.Finish()
