@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -34,7 +35,8 @@ func TestBadUploads(t *testing.T) {
 		{name: "cut in the file", body: func(b []byte) []byte { return b[:len(b)-900] }, code: model.CodeTruncated},
 		{name: "cut in the fields", body: func(b []byte) []byte { return b[:200] }, code: model.CodeTruncated},
 		{name: "empty", body: func([]byte) []byte { return nil }, code: model.CodeTruncated},
-		{name: "an oversized field", form: w.form().Before("content", "description", strings.Repeat("x", 32<<20)), code: model.CodeTooLarge},
+		{name: "an oversized field", form: w.form().Before("content", "summary", strings.Repeat("x", 1<<20)), code: model.CodeTooLarge},
+		{name: "an oversized description", form: w.form().Before("content", "description", strings.Repeat("x", 5<<20)), code: model.CodeTooLarge},
 		{name: "a second name", form: w.form().Before("content", "name", "other-project"), code: model.CodeDuplicateField},
 		{name: "the same name twice", form: w.form().Before("content", "name", "acme-widget"), code: model.CodeDuplicateField},
 		{name: "a second version", form: w.form().Before("content", "version", "9.9"), code: model.CodeDuplicateField},
@@ -48,7 +50,7 @@ func TestBadUploads(t *testing.T) {
 		{name: "another action", form: w.form().With(":action", "submit"), code: model.CodeUnsupportedOperation},
 		{name: "compressed", body: zipped, header: http.Header{"Content-Encoding": {"gzip"}}, code: model.CodeContentEncoding},
 		{name: "said to be compressed", header: http.Header{"Content-Encoding": {"br"}}, code: model.CodeContentEncoding},
-		{name: "another content type", header: http.Header{"Content-Type": {"application/json"}}, code: model.CodeMalformedUpload},
+		{name: "another content type", header: http.Header{"Content-Type": {"application/json"}}, code: model.CodeUnsupportedOperation},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			form := tc.form
@@ -118,12 +120,13 @@ func TestBadTokens(t *testing.T) {
 		{"for another audience", shared.issuer.Token("https://elsewhere.example.com", nil), model.CodeWrongAudience},
 		{"for a public service", shared.issuer.Token("sigstore", nil), model.CodeWrongAudience},
 		{"for the host without its port", shared.issuer.Token("localhost", nil), model.CodeWrongAudience},
-		{"without an audience", r.identity(map[string]any{"aud": nil}), model.CodeWrongAudience},
+		{"without an audience", r.identity(map[string]any{"aud": nil}), model.CodeMissingClaim},
+		{"for two audiences", r.identity(map[string]any{"aud": []string{r.site.Host(), "sigstore"}}), model.CodeWrongAudience},
 		{"expired", r.identity(map[string]any{"iat": long, "nbf": long, "exp": long + 300}), model.CodeExpired},
 		{"not valid yet", r.identity(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}), model.CodeNotYetValid},
 		{"older than its issuer's tokens may be", r.identity(map[string]any{"iat": long, "nbf": long, "exp": time.Now().Add(time.Hour).Unix()}), model.CodeExpired},
 		{"forged by a stranger", r.forged(stranger), model.CodeInvalidToken},
-		{"with another payload", edited(r.identity(nil)), model.CodeInvalidToken},
+		{"with another payload", edited(t, r.identity(otherRepository)), model.CodeInvalidToken},
 		{"of a disabled issuer", disabled.Token(r.site.Host(), nil), model.CodeUnknownIssuer},
 		{"of an issuer that nobody configured", stranger.Token(r.site.Host(), nil), model.CodeTrustedPublishingOnly},
 		{"a publish token that nobody minted", "tpub_" + strings.Repeat("a", 80), model.CodeInvalidToken},
@@ -156,14 +159,16 @@ func (r *rig) forged(stranger *issuer.Server) string {
 	return stranger.Sign("RS256", map[string]any{"alg": "RS256", "kid": shared.issuer.KeyID("RS256"), "typ": "JWT"}, payload)
 }
 
-// edited changes one character of a token's payload.
-func edited(token string) string {
-	b := []byte(token)
-	at := bytes.IndexByte(b, '.') + 40
-	if b[at]++; b[at] == 'z'+1 || b[at] == 'Z'+1 || b[at] == '9'+1 || b[at] == '_'+1 || b[at] == '-'+1 {
-		b[at] = 'a'
+// edited gives a token the payload of the granted repository and leaves its signature.
+func edited(t *testing.T, token string) string {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
 	}
-	return string(b)
+	payload = bytes.ReplaceAll(payload, []byte("acme/gadget"), []byte("acme/widget"))
+	return parts[0] + "." + base64.RawURLEncoding.EncodeToString(payload) + "." + parts[2]
 }
 
 // TestRegistryDown puts nothing behind the gateway.

@@ -101,7 +101,7 @@ func TestInvariantOneCredential(t *testing.T) {
 	p := newTap(t, reg.Addr)
 	r := startRig(t, reg, withUpstream(p.Addr()))
 	forged := base64.StdEncoding.EncodeToString([]byte("root:" + r.reg.Password))
-	for _, tc := range []struct {
+	for n, tc := range []struct {
 		name   string
 		header http.Header
 		code   model.Code // empty: it passes
@@ -121,7 +121,7 @@ func TestInvariantOneCredential(t *testing.T) {
 				header[k] = append(header[k], v...)
 			}
 			before := uploads(t, p)
-			a := r.upload(t, header, newWheel(t, "acme-widget", "1."+random(2)).form())
+			a := r.upload(t, header, newWheel(t, "acme-widget", "1."+itoa(n)).form())
 			after := uploads(t, p)[len(before):]
 			if tc.code != "" {
 				refused(t, a, tc.code.Info().Status, tc.code)

@@ -1,8 +1,8 @@
 package integration
 
 import (
-	"net/http"
-	"net/url"
+	"bytes"
+	"os"
 	"strings"
 	"testing"
 
@@ -97,16 +97,34 @@ func matrixReplay(t *testing.T, r *rig, w way) {
 // matrixEdited lets a hop between client and gateway change a byte of the file, so that the client's digest names another.
 func matrixEdited(t *testing.T, r *rig, w way) {
 	t.Run("an-edited-file", func(t *testing.T) {
-		hop := tap.StartMeddler(shared.pki.Certificate, &url.URL{Scheme: "https", Host: r.site.Host()}, &http.Transport{
-			TLSClientConfig: r.gw.Client().Transport.(*http.Transport).TLSClientConfig.Clone(),
-		})
-		defer hop.Close()
-		r.unchanged(t, func() {
-			x := try{wheel: newWheel(t, "acme-widget", "4.0"), url: "https://" + hop.Host() + r.site.Registry.Path}
-			failed(t, w, "an-edited-file", w.publish(t, r, x))
-		})
+		wheel := newWheel(t, "acme-widget", "4.0")
+		url := r.site.Public()
+		if w.fields {
+			// The client digests nothing itself: it sends the digest of what was built, with a file that was edited since.
+			wheel.bytes = bytes.ReplaceAll(wheel.bytes, metadata, swapped)
+			if err := os.WriteFile(wheel.path, wheel.bytes, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			wheel.bytes = bytes.ReplaceAll(wheel.bytes, swapped, metadata)
+		} else {
+			hop, err := tap.StartMeddler(shared.pki.Certificate, r.site.Host(), r.tls(), func(port int) []tap.Swap {
+				return []tap.Swap{
+					{Old: metadata, New: swapped},
+					{Old: []byte("localhost:" + itoa(port)), New: []byte(r.site.Host())},
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer hop.Close()
+			url = strings.Replace(url, r.site.Host(), "localhost:"+itoa(hop.Port()), 1)
+		}
+		r.unchanged(t, func() { failed(t, w, "an-edited-file", w.publish(t, r, try{wheel: wheel, url: url})) })
 	})
 }
+
+// metadata is how the name of a member of each wheel ends; swapped is another one.
+var metadata, swapped = []byte(".dist-info/METADATA"), []byte(".dist-info/METADATB")
 
 // failed fails the test unless the attempt was refused and the client shows just what its golden says. pdm shows nothing of
 // what any server says, so its golden has the status only.

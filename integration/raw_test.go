@@ -39,7 +39,7 @@ type connection struct {
 // dial opens a connection to the gateway's site.
 func (r *rig) dial(t *testing.T) *connection {
 	t.Helper()
-	d := tls.Dialer{Config: &tls.Config{RootCAs: shared.pki.Pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}}
+	d := tls.Dialer{Config: r.tls()}
 	conn, err := d.DialContext(t.Context(), "tcp", strings.Replace(r.site.Host(), "localhost", "127.0.0.1", 1))
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -181,6 +182,11 @@ func prepareRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
 		}
 	})
 	return r
+}
+
+// tls trusts the gateway's authority.
+func (r *rig) tls() *tls.Config {
+	return &tls.Config{RootCAs: shared.pki.Pool, ServerName: "localhost", MinVersion: tls.VersionTLS12}
 }
 
 // identity is a fresh identity token for this gateway.

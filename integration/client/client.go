@@ -107,7 +107,7 @@ func (h Home) PDM(ctx context.Context, url string, login *Login, files ...string
 			return Result{}, err
 		}
 	}
-	env := []string{"PDM_PUBLISH_REPO=" + url, "PDM_PUBLISH_CA_CERTS=" + h.CA, "PDM_CHECK_UPDATE=0", "PDM_NON_INTERACTIVE=1"}
+	env := []string{"PDM_PUBLISH_REPO=" + url, "PDM_PUBLISH_CA_CERTS=" + h.CA, "PDM_CHECK_UPDATE=0", "PDM_NON_INTERACTIVE=1", "PDM_USE_VENV=0"}
 	if login != nil {
 		env = append(env, "PDM_PUBLISH_USERNAME="+login.User, "PDM_PUBLISH_PASSWORD="+login.Password)
 	}
