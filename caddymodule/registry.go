@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/ecosystem"
@@ -132,27 +131,16 @@ var (
 	bodies = []string{string(gateway.BodyChunked), string(gateway.BodyAsSent), string(gateway.BodySpooled)}
 )
 
-// neverAllowed are headers that would undo the gateway's work if an operator let them through.
-var neverAllowed = map[string]bool{
-	"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "Connection": true, "Upgrade": true, "Host": true,
-	"Http2-Settings": true, "Transfer-Encoding": true, "Content-Length": true, "Trailer": true, "Te": true,
-	"Content-Encoding": true, "X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
-	"X-Outside-Url": true, "X-Original-Url": true, "X-Rewrite-Url": true, "X-Trustpub-Identity": true,
-}
-
-// checkAllowed refuses additions to the allow-lists that are malformed or dangerous.
+// checkAllowed refuses additions to the allow-lists that are malformed or would undo the gateway's work.
 func checkAllowed(headers, query []string) error {
 	for _, h := range headers {
-		if !httpguts.ValidHeaderFieldName(h) {
-			return fmt.Errorf("headers: %q is no header name", h)
-		}
-		if neverAllowed[http.CanonicalHeaderKey(h)] {
-			return fmt.Errorf("headers: %s carries credentials, framing or the request's address, and is never passed on", http.CanonicalHeaderKey(h))
+		if err := gateway.CheckHeader(h); err != nil {
+			return fmt.Errorf("headers: %w", err)
 		}
 	}
 	for _, q := range query {
-		if q == "" || strings.ContainsAny(q, "&=;#% ") {
-			return fmt.Errorf("query: %q is no plain query key", q)
+		if err := gateway.CheckQueryKey(q); err != nil {
+			return fmt.Errorf("query: %w", err)
 		}
 	}
 	return nil

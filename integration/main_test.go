@@ -5,9 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +32,24 @@ var shared struct {
 
 	devpi func() (*registry.Devpi, error)
 }
+
+// dependencies tells the go command what the results depend on, beside the test's own sources: the gateway is built by the
+// run, so that a result would else be taken from the cache although the gateway has changed. The command notices which files
+// a test looks at.
+var dependencies = sync.OnceValue(func() error {
+	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() != ".." && strings.HasPrefix(d.Name(), "."):
+			return filepath.SkipDir
+		case d.IsDir():
+			return nil
+		}
+		_, err = os.Stat(path)
+		return err
+	})
+})
 
 func TestMain(m *testing.M) {
 	flag.Parse()

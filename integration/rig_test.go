@@ -109,6 +109,9 @@ func issuerLine(url string) string { return "issuer github " + url }
 // newRegistry gives the test a registry of its own.
 func newRegistry(t *testing.T, kind string) *registry.Registry {
 	t.Helper()
+	if err := dependencies(); err != nil {
+		t.Fatal(err)
+	}
 	ctx := t.Context()
 	var reg *registry.Registry
 	switch kind {
