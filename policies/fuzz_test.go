@@ -33,7 +33,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal(err)
 		}
 		c := compileOne(file{path: "fuzz.yaml", data: string(data)}, env)
-		lines := strings.Count(string(data), "\n") + 1
+		lines := strings.Count(string(data), "\n") + strings.Count(string(data), "\r") + 1 // YAML counts both
 		for _, e := range c.errors {
 			if e.Message == "" || e.Line < 0 || e.Line > lines+1 || e.Line > 0 && e.Column < 1 {
 				t.Errorf("error without a place or a message: %+v", e)
