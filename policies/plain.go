@@ -269,7 +269,7 @@ func (r *plainReader) plain(at int, value string) (*yaml.Node, bool) {
 	if first == '.' && len(value) > 1 {
 		first = value[1]
 	}
-	if !(first >= 'a' && first <= 'z' || first >= 'A' && first <= 'Z') {
+	if !isLetter(first) {
 		return nil, false
 	}
 	tag := "!!str"
@@ -335,7 +335,7 @@ func (r *plainReader) brackets(at int) (*yaml.Node, bool) {
 func (r *plainReader) word(at int) (n *yaml.Node, end int, ok bool) {
 	for end = at; end < r.end; end++ {
 		c := r.text[end]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' || c == '/') {
+		if !isLetter(c) && (c < '0' || c > '9') && !strings.ContainsRune("-_./", rune(c)) {
 			break
 		}
 	}
@@ -353,3 +353,5 @@ func (r *plainReader) blanks(at int) int {
 	}
 	return at
 }
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
