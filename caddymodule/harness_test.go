@@ -160,11 +160,20 @@ func (r *rig) mustLoad(caddyfile string) {
 // accept a connection and close it unread; that one is made again.
 func (r *rig) do(method, path string, body string) (*http.Response, string) {
 	r.t.Helper()
+	return r.doAs("", "", method, path, body)
+}
+
+// doAs is do with a Basic credential, where there is a user.
+func (r *rig) doAs(user, password, method, path, body string) (*http.Response, string) {
+	r.t.Helper()
 	var resp *http.Response
 	for attempt := 1; resp == nil; attempt++ {
 		req, err := http.NewRequest(method, "http://"+r.addr+path, strings.NewReader(body))
 		if err != nil {
 			r.t.Fatal(err)
+		}
+		if user != "" {
+			req.SetBasicAuth(user, password)
 		}
 		req.Close = true
 		resp, err = http.DefaultClient.Do(req)

@@ -84,7 +84,9 @@ type services struct {
 	issuers  []*identity.Issuer
 	verifier *identity.Verifier
 	policies *watched
-	tokens   *publishtoken.Minter
+	// prints names credentials of the registries for the audit; nil where its key cannot be had.
+	prints *audit.Fingerprinter
+	tokens *publishtoken.Minter
 }
 
 // open opens everything in the order in which things need each other. After an error the caller gives back what s has.
@@ -92,7 +94,7 @@ func (a *App) open(s *services) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), openTimeout)
 	defer cancel()
 	for _, step := range []func(context.Context, *services) error{
-		a.openStore, a.openAudit, a.openIssuers, a.openTokens, a.openPolicies, a.openHandlers,
+		a.openStore, a.openAudit, a.openFingerprints, a.openIssuers, a.openTokens, a.openPolicies, a.openHandlers,
 	} {
 		if err := step(ctx, s); err != nil {
 			return err

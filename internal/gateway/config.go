@@ -71,7 +71,7 @@ type Passthrough struct {
 	Method, Prefix string
 }
 
-// Config is all that a Gateway needs. Every field but Passthrough, SpoolDir, ClientIP and Now is required.
+// Config is all that a Gateway needs. Every field but Passthrough, Fingerprint, SpoolDir, ClientIP and Now is required.
 type Config struct {
 	Registries  []Registry
 	Passthrough []Passthrough
@@ -82,6 +82,9 @@ type Config struct {
 	Auditor     Auditor
 	Meter       Meter
 	Logger      *slog.Logger
+	// Fingerprint names a credential of the registry for the audit, so that it can be told from others and not be guessed; nil:
+	// the audit has none.
+	Fingerprint func(secret string) string
 	// SpoolDir is where bodies are spooled; empty: the system's folder for temporary files.
 	SpoolDir string
 	// ClientIP is the client's address for the audit, trusted proxies considered; nil: that of the connection.

@@ -10,6 +10,7 @@ import (
 
 // unknown handles an unsafe request that no rule of the ecosystem knows.
 func (t *transaction) unknown(refused error) error {
+	t.nameForeign()
 	if t.reg.Mode == ModeObserve && !t.presented.ours() {
 		t.op = model.Operation{Kind: model.OperationManage, Name: "unknown"}
 		t.event.Operation = t.op.Name
@@ -20,6 +21,7 @@ func (t *transaction) unknown(refused error) error {
 
 // foreignChange handles a publish without one of our tokens: a credential of the registry itself, or none.
 func (t *transaction) foreignChange() error {
+	t.nameForeign()
 	switch t.reg.Mode {
 	case ModeObserve:
 		return t.observe(nil)

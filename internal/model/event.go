@@ -40,6 +40,10 @@ type Event struct {
 	Target    *Target `json:"target,omitempty"`
 	// Credential is how the client proved itself: "identity_token", "publish_token", "foreign" or "none".
 	Credential string `json:"credential,omitempty"`
+	// ForeignUser is the user name of a credential of the registry that tried to publish; empty where it has none that is
+	// harmless. ForeignFingerprint tells that credential from others and says nothing of it.
+	ForeignUser        string `json:"foreign_user,omitempty"`
+	ForeignFingerprint string `json:"foreign_fingerprint,omitempty"`
 	// PublishToken is the id of the publish token used or minted, never the token.
 	PublishToken string `json:"publish_token,omitempty"`
 	// Registries is the scope of a minted token.
