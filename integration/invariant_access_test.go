@@ -107,7 +107,10 @@ func TestInvariantOneCredential(t *testing.T) {
 		code   model.Code // empty: it passes
 	}{
 		{name: "alone"},
-		{name: "named by Connection", header: http.Header{"Connection": {"Authorization, X-Devpi-Auth"}}},
+		{name: "named by Connection", header: http.Header{"Connection": {"Authorization, X-Devpi-Auth"}}, code: model.CodeUnsupportedFraming},
+		{name: "with a token in a cookie", header: http.Header{"Cookie": {"session=" + r.identity(nil)}}, code: model.CodeTokenMisplaced},
+		{name: "with a token as user agent", header: http.Header{"User-Agent": {r.identity(nil)}}, code: model.CodeTokenMisplaced},
+		{name: "with names that servers fold", header: http.Header{"X_devpi_auth": {forged}, "X_remote_user": {"root"}, "Authorization_": {forged}}},
 		{name: "with a cookie", header: http.Header{"Cookie": {"devpi-auth=" + forged}}},
 		{name: "with proxy and user headers", header: http.Header{"Proxy-Authorization": {"Basic " + forged}, "X-Remote-User": {"root"}, "X-Outside-Url": {"https://elsewhere.example.com"}}},
 		{name: "with devpi's own header", header: http.Header{"X-Devpi-Auth": {forged}}, code: model.CodeMultipleCredentials},

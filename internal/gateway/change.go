@@ -57,7 +57,7 @@ func checkFraming(r *http.Request) error {
 	if r.Header.Get("Content-Range") != "" {
 		return model.Deny(model.CodeUnsupportedFraming).Differ("Content-Range", "present", "none")
 	}
-	return nil
+	return checkConnection(r.Header)
 }
 
 // permit asks the policies, then claims the token.

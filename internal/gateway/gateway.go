@@ -199,6 +199,11 @@ func (t *transaction) find(original *url.URL) error {
 			t.dialect = rt.registry.Ecosystem
 		}
 	}
+	t.query, _ = url.ParseQuery(t.r.URL.RawQuery) // checkPath refuses a malformed one
+	// First, since the other denials quote what was sent.
+	if tokenErr := t.g.misplaced(t.r, t.query); tokenErr != nil {
+		return tokenErr
+	}
 	if formErr := checkMethod(t.r); formErr != nil {
 		return formErr
 	}
@@ -209,7 +214,6 @@ func (t *transaction) find(original *url.URL) error {
 		return err
 	}
 	t.route, t.reg = rt, rt.registry
-	t.query, _ = url.ParseQuery(t.r.URL.RawQuery)
 	if t.reg != nil {
 		t.event.Mode = string(t.reg.Mode)
 	}

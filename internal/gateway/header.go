@@ -42,8 +42,9 @@ var credentialKeys = []string{"token", "access_token", "job_token", "private_tok
 // unsafeHeaders may travel with an unsafe request of any ecosystem.
 var unsafeHeaders = []string{"Accept", "Accept-Language", "Content-Type", "User-Agent", "X-Forwarded-For"}
 
-// clean makes the header of the forwarded request: a copy without hop-by-hop, shaping and connection-named headers. The
-// original stays as it is, since error routes see it again.
+// clean makes the header of the forwarded request: a copy without hop-by-hop, shaping and connection-named headers, and without
+// names that many servers fold onto others, as X_Remote_User onto X-Remote-User. The original stays as it is, since error
+// routes see it again.
 func clean(in http.Header) http.Header {
 	out := in.Clone()
 	for _, line := range in.Values("Connection") {
@@ -58,7 +59,26 @@ func clean(in http.Header) http.Header {
 	for _, h := range shapingHeaders {
 		out.Del(h)
 	}
+	for name := range out {
+		if strings.ContainsAny(name, "_.") {
+			delete(out, name)
+		}
+	}
 	return out
+}
+
+// checkConnection refuses a Connection that names headers of the request itself, which must then not be forwarded: without its
+// Content-Type, the form that was judged is a urlencoded form to some registries, with other fields.
+func checkConnection(h http.Header) error {
+	for _, line := range h.Values("Connection") {
+		for token := range strings.SplitSeq(line, ",") {
+			token = textproto.TrimString(token)
+			if token != "" && !strings.EqualFold(token, "close") && !slices.Contains(hopHeaders, textproto.CanonicalMIMEHeaderKey(token)) {
+				return model.Deny(model.CodeUnsupportedFraming).Differ("Connection", model.OneLine(token, 80), "close or keep-alive")
+			}
+		}
+	}
+	return nil
 }
 
 // dropCredentials removes every carrier of a credential.

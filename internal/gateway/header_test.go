@@ -18,7 +18,7 @@ func TestForwardedIsClean(t *testing.T) {
 	r.Header = http.Header{
 		"Connection": {"close, X-Secret", "Authorization"}, "X-Secret": {"s"}, "Authorization": {"Bearer x"}, "Upgrade": {"h2c"},
 		"Http2-Settings": {"AAA"}, "Te": {"trailers"}, "X-Outside-Url": {"http://evil.example"}, "X-Forwarded-Host": {"evil.example"},
-		"X-Remote-User": {"root"}, "X-Http-Method-Override": {"DELETE"}, "X-Trustpub-Identity": {"jwt"}, "Idempotency-Key": {"1"},
+		"X-Remote-User": {"root"}, "X-Http-Method-Override": {"DELETE"}, "X-Trustpub-Identity": {"jwt"}, "Idempotency-Key": {"1"}, "X_remote_user": {"root"}, "Content_length": {"1"}, "X.Outside.Url": {"x"},
 		"User-Agent": {"uv/1"}, "X-Forwarded-For": {"10.0.0.1"},
 	}
 	before := r.Header.Clone()
@@ -120,5 +120,37 @@ func TestKeepQuery(t *testing.T) {
 	got := keepQuery("a=1&%74oken=x&b=%20", func(k string) bool { return k != "token" })
 	if got != "a=1&b=%20" {
 		t.Error(got)
+	}
+}
+
+// TestUsualReadIsFree: looking for misplaced tokens costs a usual read no memory.
+func TestUsualReadIsFree(t *testing.T) {
+	g := &Gateway{Config: Config{Verifier: prefixVerifier{}, Tokens: prefixTokens{}}, carriers: credentialHeaders}
+	r := httptest.NewRequest(http.MethodGet, "/root/prod/+f/0a1/2b3c4d5e6f708/acme_widget-1.0.0-cp311-cp311-manylinux_2_17_x86_64.whl?x=1", nil)
+	r.Header = http.Header{
+		"User-Agent":      {`pip/24.0 {"ci":null,"cpu":"x86_64","distro":{"name":"Debian","version":"12.0"},"python":"3.11.2"}`},
+		"Accept":          {"application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"},
+		"Accept-Encoding": {"identity"}, "Authorization": {basic("user", "password")}, "If-None-Match": {`"0a1b2c3d4e5f60718293a4b5c6d7e8f9"`},
+	}
+	q := r.URL.Query()
+	if n := testing.AllocsPerRun(100, func() {
+		if err := g.misplaced(r, q); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations, expected none", n)
+	}
+}
+
+func BenchmarkMisplaced(b *testing.B) {
+	g := &Gateway{Config: Config{Verifier: prefixVerifier{}, Tokens: prefixTokens{}}, carriers: credentialHeaders}
+	r := httptest.NewRequest(http.MethodGet, "/root/prod/+f/0a1/2b3c4d5e6f708/acme_widget-1.0.0-cp311-cp311-manylinux_2_17_x86_64.whl", nil)
+	r.Header = http.Header{
+		"User-Agent":      {`pip/24.0 {"ci":null,"cpu":"x86_64","distro":{"name":"Debian","version":"12.0"},"python":"3.11.2"}`},
+		"Accept-Encoding": {"identity"}, "Authorization": {basic("user", "password")},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = g.misplaced(r, nil)
 	}
 }

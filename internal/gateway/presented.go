@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -48,6 +49,8 @@ func (g *Gateway) presented(h http.Header, query url.Values) (p presented, many 
 			}
 			if one.ours() {
 				mine++
+			} else if g.hides(v) {
+				return displaced("beside other text in " + cmp.Or(carrier, "the query"))
 			}
 			if p.kind == presentedNone || one.ours() {
 				p = one

@@ -50,6 +50,7 @@ const (
 	CodeTrustedPublishingOnly  Code = "trusted_publishing_only"
 	CodeForeignCredential      Code = "foreign_credential"
 	CodeIdentityHeaderMisplace Code = "identity_header_misplaced"
+	CodeTokenMisplaced         Code = "token_misplaced"
 	// The policy.
 	CodeNoMatchingPolicy Code = "no_matching_policy"
 	// The request.
@@ -105,6 +106,7 @@ var codes = map[Code]CodeInfo{
 	CodeTrustedPublishingOnly:  {403, "this package can only be published by trusted publishing", "remove the stored password and publish from the CI job that the policy names", "A password or token of the registry itself was presented where only trusted publishing publishes."},
 	CodeForeignCredential:      {403, "this registry takes no passwords or tokens of its own through the gateway for this operation", "publish with an identity token", "A foreign credential was presented with an operation that is not known or not allowed with one."},
 	CodeIdentityHeaderMisplace: {400, "X-Trustpub-Identity holds no identity token", "send the identity token alone in that header", "The header is for an identity token beside a foreign credential, in observe and claimed mode."},
+	CodeTokenMisplaced:         {400, "a token of a configured issuer or of this gateway came where no credential belongs", "send it as the password of user __token__ or as a Bearer token, and nowhere else", "The token is in a cookie, the path, the query, a header that carries no credential, or beside other text. Nobody would judge it there, and the registry would see it. Proxies on the way may have logged it: let it expire, or burn it."},
 	CodeNoMatchingPolicy:       {403, "no policy allows this publisher to do this", "compare the job with the policy file, or ask its owner", "No policy matches the identity and the target; the nearest one is named where the token is of its owner."},
 	CodeUnknownHost:            {421, "this host serves no registry here", "check the host name of the publish URL", "The Host header names none of the configured public URLs."},
 	CodeRewrittenPath:          {500, "the path was rewritten before it could be judged", "ask the gateway's operator to put trusted_publishing before any rewrite", "An earlier directive changed the request's path; what is judged must be what the client sent."},
