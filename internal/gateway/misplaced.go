@@ -12,7 +12,7 @@ import (
 const (
 	// tokenStart is how every publish token begins: the prefix and the JSON of its header. The prefix alone may be a part of the
 	// name of a package.
-	tokenStart = "tpub_eyJ"
+	tokenStart = "tpub_eyJ" //nolint:gosec // no token
 	// minPayload is the shortest middle part of an identity token that is looked for, in base64 digits. The claims that every
 	// token has are longer.
 	minPayload = 64

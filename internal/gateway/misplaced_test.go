@@ -26,26 +26,26 @@ func TestMisplacedTokens(t *testing.T) {
 		for kind, token := range map[string]string{"identity": identity, "publish": minted} {
 			pair := base64.StdEncoding.EncodeToString([]byte("__token__:" + token))
 			for name, put := range map[string]func(*http.Request){
-				"a cookie":                      header("Cookie", "session="+token),
-				"the second cookie":             header("Cookie", "a=b; session="+token+"; c=d"),
-				"an encoded cookie":             header("Cookie", "session="+strings.ReplaceAll(token, ".", "%2E")),
-				"a Basic pair in a cookie":      header("Cookie", "auth="+pair),
-				"a quoted pair in a cookie":     header("Cookie", `auth="`+pair+`"`),
-				"an unknown header":             header("X-Ci-Token", token),
-				"an unknown header with a word": header("X-Ci-Token", "Bearer "+token),
-				"a Basic pair elsewhere":        header("X-Ci-Auth", "Basic "+pair),
-				"an underscore":                 header("X_Api_Key", token),
-				"the user agent":                header("User-Agent", "tool/1.0 ("+token+")"),
-				"the referer":                   header("Referer", "https://ci.example.com/?t="+token+"&x=1"),
-				"Proxy-Authorization":           header("Proxy-Authorization", "Bearer "+token),
-				"If-None-Match":                 header("If-None-Match", `"`+token+`"`),
-				"after a foreign credential":    header("Authorization", "Bearer abc "+token),
-				"before a foreign credential":   header("Authorization", "Bearer "+token+" abc"),
-				"a parameter of a scheme":       header("Authorization", `Digest username="`+token+`"`),
-				"after a space in a password":   header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("x: "+token))),
-				"a query value":                 query("x=" + token),
-				"an encoded query value":        query("x=" + strings.ReplaceAll(token, ".", "%2e")),
-				"a query key":                   query(token + "=1"),
+				"a cookie":                      setHeader("Cookie", "session="+token),
+				"the second cookie":             setHeader("Cookie", "a=b; session="+token+"; c=d"),
+				"an encoded cookie":             setHeader("Cookie", "session="+strings.ReplaceAll(token, ".", "%2E")),
+				"a Basic pair in a cookie":      setHeader("Cookie", "auth="+pair),
+				"a quoted pair in a cookie":     setHeader("Cookie", `auth="`+pair+`"`),
+				"an unknown header":             setHeader("X-Ci-Token", token),
+				"an unknown header with a word": setHeader("X-Ci-Token", "Bearer "+token),
+				"a Basic pair elsewhere":        setHeader("X-Ci-Auth", "Basic "+pair),
+				"an underscore":                 setHeader("X_Api_Key", token),
+				"the user agent":                setHeader("User-Agent", "tool/1.0 ("+token+")"),
+				"the referer":                   setHeader("Referer", "https://ci.example.com/?t="+token+"&x=1"),
+				"Proxy-Authorization":           setHeader("Proxy-Authorization", "Bearer "+token),
+				"If-None-Match":                 setHeader("If-None-Match", `"`+token+`"`),
+				"after a foreign credential":    setHeader("Authorization", "Bearer abc "+token),
+				"before a foreign credential":   setHeader("Authorization", "Bearer "+token+" abc"),
+				"a parameter of a scheme":       setHeader("Authorization", `Digest username="`+token+`"`),
+				"after a space in a password":   setHeader("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("x: "+token))),
+				"a query value":                 setQuery("x=" + token),
+				"an encoded query value":        setQuery("x=" + strings.ReplaceAll(token, ".", "%2e")),
+				"a query key":                   setQuery(token + "=1"),
 				"the path":                      func(r *http.Request) { r.URL.Path += token },
 				"the middle of the path":        func(r *http.Request) { r.URL.Path += "1.0/" + token + "/x" },
 			} {
@@ -71,11 +71,11 @@ func TestMisplacedTokens(t *testing.T) {
 	}
 }
 
-func header(name, value string) func(*http.Request) {
+func setHeader(name, value string) func(*http.Request) {
 	return func(r *http.Request) { r.Header[name] = []string{value} }
 }
 
-func query(raw string) func(*http.Request) {
+func setQuery(raw string) func(*http.Request) {
 	return func(r *http.Request) { r.URL.RawQuery = raw }
 }
 
@@ -85,17 +85,17 @@ func TestNothingMisplaced(t *testing.T) {
 	h.upstream.behave(func(http.ResponseWriter, *http.Request) {})
 	strange := h.issuer.Token("x", map[string]any{"iss": "https://elsewhere.example.com"})
 	for name, put := range map[string]func(*http.Request){
-		"a token of nobody's issuer": header("Cookie", "session="+strange),
+		"a token of nobody's issuer": setHeader("Cookie", "session="+strange),
 		"a package of that prefix":   func(r *http.Request) { r.URL.Path += "simple/tpub_utils/" },
 		"a file of that prefix": func(r *http.Request) {
 			r.URL.Path += "+f/abc/def/tpub_utils-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
 		},
-		"a long user agent":           header("User-Agent", `pip/24.0 {"ci":null,"cpu":"x86_64","distro":{"name":"Debian","version":"12.0"},"python":"3.11.2"}`),
-		"a session":                   header("Cookie", "session="+strings.Repeat("aGVsbG8", 40)+"=="),
-		"a signed session":            header("Cookie", "session="+strings.Repeat("aGVsbG8", 40)+".ZeLx1A."+strings.Repeat("x", 27)),
-		"a password of the registry":  header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("user:"+strings.Repeat("devpi.token.", 20)))),
-		"a url in a query":            query("next=" + url.QueryEscape("https://pypi.example.com/a.b.c/"+strings.Repeat("d", 100)+".e")),
-		"an identity beside a secret": header("X-Trustpub-Identity", h.identity()),
+		"a long user agent":           setHeader("User-Agent", `pip/24.0 {"ci":null,"cpu":"x86_64","distro":{"name":"Debian","version":"12.0"},"python":"3.11.2"}`),
+		"a session":                   setHeader("Cookie", "session="+strings.Repeat("aGVsbG8", 40)+"=="),
+		"a signed session":            setHeader("Cookie", "session="+strings.Repeat("aGVsbG8", 40)+".ZeLx1A."+strings.Repeat("x", 27)),
+		"a password of the registry":  setHeader("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("user:"+strings.Repeat("devpi.token.", 20)))),
+		"a url in a query":            setQuery("next=" + url.QueryEscape("https://pypi.example.com/a.b.c/"+strings.Repeat("d", 100)+".e")),
+		"an identity beside a secret": setHeader("X-Trustpub-Identity", h.identity()),
 	} {
 		r, err := http.NewRequest(http.MethodGet, h.front.URL+"/root/prod/", nil)
 		if err != nil {
