@@ -38,7 +38,7 @@ func (t *transaction) describe() {
 		return
 	}
 	t.event.Issuer, t.event.JTI, t.event.IdentitySHA256 = t.id.Issuer, t.id.JTI, t.id.DigestHex()
-	t.event.Run = t.g.Verifier.Run(t.id)
+	t.event.Provider, t.event.Run = t.id.Provider, t.g.Verifier.Run(t.id)
 }
 
 // current asks what may have changed since a token was issued: its issuer, and revocations. It runs at the start and again

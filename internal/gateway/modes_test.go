@@ -89,7 +89,7 @@ func TestIdentityBesideAPassword(t *testing.T) {
 				if a.status != 200 || h.upstream.stored()[0].header.Get("X-Trustpub-Identity") != "" {
 					t.Fatalf("%d %s", a.status, a.body)
 				}
-				if e := h.audit.of(t, model.EventDecision); e.Decision != tc.want || e.Run["repository"] != "acme/widget" || e.Credential != "foreign" {
+				if e := h.audit.of(t, model.EventDecision); e.Decision != tc.want || e.Run["repository"] != "acme/widget" || e.Provider != "github" || e.Credential != "foreign" {
 					t.Errorf("%+v", e)
 				}
 				h.secretFree(a)

@@ -82,8 +82,8 @@ func TestRun(t *testing.T) {
 	id := r.accept(t, r.dev.Token(audience, map[string]any{"environment": nil, "actor": ""}))
 	want := map[string]string{}
 	for _, name := range []string{
-		"repository", "repository_id", "repository_owner_id", "workflow_ref", "job_workflow_ref", "ref", "sha", "event_name",
-		"run_id", "run_attempt", "actor_id",
+		"repository", "repository_id", "repository_owner", "repository_owner_id", "workflow_ref", "job_workflow_ref", "ref",
+		"ref_type", "ref_protected", "sha", "event_name", "runner_environment", "run_id", "run_attempt", "actor_id",
 	} {
 		want[name] = issuer.DefaultClaims()[name].(string)
 	}

@@ -48,8 +48,9 @@ type Event struct {
 	PublishToken string `json:"publish_token,omitempty"`
 	// Registries is the scope of a minted token.
 	Registries []string `json:"registries,omitempty"`
-	// Issuer is the issuer's name; IdentitySHA256 the digest of the identity token's signed part.
+	// Issuer is the issuer's name, Provider the kind of CI behind it; IdentitySHA256 the digest of the identity token's signed part.
 	Issuer         string `json:"issuer,omitempty"`
+	Provider       string `json:"provider,omitempty"`
 	IdentitySHA256 string `json:"identity_sha256,omitempty"`
 	JTI            string `json:"jti,omitempty"`
 	// Run holds the run's own claims (repository and ids, workflow, ref, sha, run id, actor), chosen by the provider.

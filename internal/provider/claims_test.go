@@ -185,7 +185,8 @@ func TestTemplates(t *testing.T) {
 func TestRunClaims(t *testing.T) {
 	p, claims := sample(t, "gitlab", map[string]any{"environment": nil, "user_login": "", "user_id": json.Number("1")})
 	want := map[string]string{
-		"project_path": "grp/prj", "project_id": "20", "namespace_id": "72", "ref_path": "refs/tags/v1",
+		"project_path": "grp/prj", "project_id": "20", "namespace_path": "grp", "namespace_id": "72", "ref_path": "refs/tags/v1",
+		"ref_type": "tag", "ref_protected": "true", "environment_protected": "true",
 		"ci_config_ref_uri": "gitlab.com/grp/prj//.gitlab-ci.yml@refs/tags/v1", "sha": "6dcb09b5b57875f334f61aebed695e2e4193db5e",
 		"pipeline_source": "push", "pipeline_id": "574", "job_id": "302",
 	}

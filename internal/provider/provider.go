@@ -102,6 +102,8 @@ type Field struct {
 	EqualClaims []string `yaml:"equal_claims"`
 	// Replaces names a claim that fields with Equals no longer ask for once the policy has this field.
 	Replaces string `yaml:"replaces"`
+	// Gate says what of a run the field holds back, beyond whose it is; empty: nothing.
+	Gate Gate `yaml:"gate"`
 	// About is one line for documentation.
 	About string `yaml:"about"`
 }

@@ -109,6 +109,50 @@ func (p *Provider) Equal(t *Template, claims map[string]any, value, got string) 
 	return got == ""
 }
 
+// Solve finds the policy's value for a field with Equals from a claim of a token: the value with which the claim is equal to
+// the template. It is false where no value is, or where two would be.
+func (p *Provider) Solve(f *Field, claims map[string]any, claim string) (value string, ok bool) {
+	if f.Equals == nil {
+		return "", false
+	}
+	_, value, ok = p.solve(f.Equals, claims, claim)
+	return value, ok && value != ""
+}
+
+// solve also finds the issuer's address, where the token does not say iss.
+func (p *Provider) solve(t *Template, claims map[string]any, claim string) (address, value string, ok bool) {
+	got, ok := p.Text(claims, claim)
+	if !ok {
+		return "", "", false
+	}
+	var pattern strings.Builder
+	for _, one := range t.parts {
+		s, filled := p.fill(one, claims, "")
+		switch {
+		case one.name == valuePlaceholder:
+			pattern.WriteString("(?P<value>.+)")
+		case filled:
+			pattern.WriteString(regexp.QuoteMeta(s))
+		case one.name == addressPlaceholder:
+			pattern.WriteString("(?P<address>[^/]+(?:/[^/]+)*?)")
+		default:
+			return "", "", false
+		}
+	}
+	re, err := regexp.Compile("^" + pattern.String() + "$")
+	if err != nil {
+		return "", "", false
+	}
+	m := re.FindStringSubmatch(got)
+	if m == nil {
+		return "", "", false
+	}
+	if n := re.SubexpIndex("address"); n >= 0 {
+		address = m[n]
+	}
+	return address, m[re.SubexpIndex("value")], true
+}
+
 func (p *Provider) fill(one part, claims map[string]any, value string) (string, bool) {
 	var s string
 	var ok bool

@@ -1,0 +1,118 @@
+package provider
+
+import (
+	"encoding/json"
+	"slices"
+)
+
+// Gate is what holds a run back before it publishes, beyond whose it is.
+type Gate string
+
+// The gates.
+const (
+	// GateEnvironment fields name a deployment environment, which the platform can guard.
+	GateEnvironment Gate = "environment"
+	// GateRef fields name the branch or tag, in the form that tells the two apart.
+	GateRef Gate = "ref"
+	// GateProtected fields are "true" where the platform lets only some people push or deploy.
+	GateProtected Gate = "protected"
+)
+
+// Gated lists the fields of a gate, in the provider's order.
+func (p *Provider) Gated(gate Gate) []*Field {
+	var fields []*Field
+	for _, f := range p.Fields {
+		if f.Gate == gate {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// RunNeeds are the claims that Run must list, so that a policy can be written, and a decision explained, from the audit
+// alone: names and ids of repository and owner, the files that the run is written in, its gates, its trigger and its tag.
+func (p *Provider) RunNeeds() []string {
+	var names []string
+	for _, f := range p.Fields {
+		if f.Names != "" || f.Stable != "" || f.Gate != "" || f.Replaces != "" {
+			names = append(names, f.Claim)
+		}
+		names = append(names, f.EqualClaims...)
+		if f.Equals != nil {
+			for _, one := range f.Equals.parts {
+				if one.name != "" && one.name != valuePlaceholder && one.name != addressPlaceholder {
+					names = append(names, one.name)
+				}
+			}
+		}
+	}
+	if p.Trigger != nil {
+		names = append(names, p.Trigger.Claim)
+	}
+	if p.Tag != nil {
+		names = append(names, p.Tag.Claim)
+		for name := range p.Tag.Where {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// RunIdentity turns a run of the audit back into claims as policies compare them: the opposite of RunClaims. A text that
+// is not of its claim's kind is left out. Of iss it knows only what a template with {issuer_address} gives away.
+func (p *Provider) RunIdentity(run map[string]string) map[string]any {
+	claims := map[string]any{}
+	for name, value := range run {
+		if v, ok := p.typed(name, value); ok {
+			p.put(claims, name, v)
+		}
+	}
+	for _, f := range p.Fields {
+		if f.Equals == nil || f.Equals.uses(addressPlaceholder) != 1 {
+			continue
+		}
+		for _, claim := range f.EqualClaims {
+			if address, _, ok := p.solve(f.Equals, claims, claim); ok && address != "" {
+				claims["iss"] = "https://" + address
+			}
+		}
+	}
+	return claims
+}
+
+// typed gives a text its claim's type.
+func (p *Provider) typed(name, value string) (any, bool) {
+	kind := String
+	if c, known := p.Claims[name]; known {
+		kind = c.Kind
+	}
+	switch kind {
+	case Bool:
+		return value == "true", value == "true" || value == "false"
+	case Number:
+		numeric := value != "" && (value[0] == '-' || value[0] >= '0' && value[0] <= '9')
+		return json.Number(value), numeric && json.Valid([]byte(value))
+	case List, Object:
+		return nil, false
+	default:
+		return value, true
+	}
+}
+
+// put sets a claim where its path leads.
+func (p *Provider) put(claims map[string]any, name string, value any) {
+	path := []string{name}
+	if c, known := p.Claims[name]; known {
+		path = c.Path
+	}
+	for _, key := range path[:len(path)-1] {
+		below, ok := claims[key].(map[string]any)
+		if !ok {
+			below = map[string]any{}
+			claims[key] = below
+		}
+		claims = below
+	}
+	claims[path[len(path)-1]] = value
+}
