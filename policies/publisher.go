@@ -227,6 +227,10 @@ func (c *compiler) tag(p *Policy) {
 		c.fail(n, c.at("tag"), "tokens of the provider %s do not name a tag", p.provider.Name)
 		return
 	}
+	if p.provider.Tag.Chosen {
+		c.fail(n, c.at("tag"), "whoever starts a run of the provider %s names its tag, so that it proves nothing; leave tag out", p.provider.Name)
+		return
+	}
 	rule, err := newTagPattern(text)
 	if err != nil {
 		c.fail(n, c.at("tag"), "%v", err)

@@ -22,6 +22,13 @@ func (p *Provider) Value(claims map[string]any, name string) (any, bool) {
 		}
 		v = object[key]
 	}
+	if s, ok := v.(string); ok && c.After != "" {
+		at := strings.LastIndex(s, c.After)
+		if at < 0 {
+			return nil, false
+		}
+		v = s[at+len(c.After):]
+	}
 	return v, v != nil
 }
 

@@ -35,6 +35,7 @@ claims:
   l: {kind: list}
   o: {kind: object}
   deep: {kind: string, path: [o.io, a/b, c]}
+  last: {kind: string, path: [s], after: /}
 required: [s]
 publisher: [{name: s, claim: s}]
 sample: {s: a}
@@ -66,6 +67,10 @@ sample: {s: a}
 		{"an object", "o", map[string]any{"o": map[string]any{}}, "", false},
 		{"deep inside", "deep", map[string]any{"o.io": map[string]any{"a/b": map[string]any{"c": "d"}}}, "d", true},
 		{"not so deep", "deep", map[string]any{"o.io": map[string]any{"a/b": "c"}}, "", false},
+		{"after a separator", "last", map[string]any{"s": "a/b/c"}, "c", true},
+		{"after none", "last", map[string]any{"s": "abc"}, "", false},
+		{"after it nothing", "last", map[string]any{"s": "a/"}, "", true},
+		{"after it in a number", "last", map[string]any{"s": json.Number("1")}, "", false},
 		{"a claim that the file does not know", "other", map[string]any{"other": "x"}, "x", true},
 		{"and of another kind", "other", map[string]any{"other": json.Number("1")}, "", false},
 	}

@@ -4,7 +4,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"path"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,52 +15,55 @@ import (
 //go:embed data/*.yaml
 var files embed.FS
 
-// all loads the embedded files once. They are part of the program and tests load them, so a broken one is a defect.
-var all = sync.OnceValue(func() map[string]*Provider {
-	providers, err := loadEmbedded()
+// embedded loads each embedded file at its first use, since most programs need one or two. They are part of the program and tests
+// load them all, so a broken one is a defect.
+var embedded = sync.OnceValue(func() map[string]func() *Provider {
+	entries, err := files.ReadDir("data")
 	if err != nil {
 		panic("provider: " + err.Error())
+	}
+	providers := make(map[string]func() *Provider, len(entries))
+	for _, entry := range entries {
+		name := strings.TrimSuffix(entry.Name(), ".yaml")
+		providers[name] = sync.OnceValue(func() *Provider {
+			p, err := loadEmbedded(name)
+			if err != nil {
+				panic("provider: " + err.Error())
+			}
+			return p
+		})
 	}
 	return providers
 })
 
-func loadEmbedded() (map[string]*Provider, error) {
-	entries, err := files.ReadDir("data")
+func loadEmbedded(name string) (*Provider, error) {
+	file := "data/" + name + ".yaml"
+	data, err := files.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	providers := make(map[string]*Provider, len(entries))
-	for _, entry := range entries {
-		data, err := files.ReadFile(path.Join("data", entry.Name()))
-		if err != nil {
-			return nil, err
-		}
-		p, err := Load(data)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", entry.Name(), err)
-		}
-		if p.Name+".yaml" != entry.Name() {
-			return nil, fmt.Errorf("%s: its name is %q, expected that of the file", entry.Name(), p.Name)
-		}
-		providers[p.Name] = p
+	p, err := Load(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return providers, nil
+	if p.Name != name {
+		return nil, fmt.Errorf("%s: its name is %q, expected that of the file", file, p.Name)
+	}
+	return p, nil
 }
 
 // Get finds a provider by its name.
 func Get(name string) (*Provider, bool) {
-	p, ok := all()[name]
-	return p, ok
+	load, ok := embedded()[name]
+	if !ok {
+		return nil, false
+	}
+	return load(), true
 }
 
 // Names lists the providers in alphabetical order.
 func Names() []string {
-	names := make([]string, 0, len(all()))
-	for name := range all() {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(embedded()))
 }
 
 // Load reads one provider from YAML, strictly: unknown fields, names that nothing declares and contradictions are errors.
@@ -83,6 +86,9 @@ func (p *Provider) prepare() error {
 		}
 		if !slices.Contains([]Kind{String, BoolString, Bool, Number, List, Object}, c.Kind) {
 			return fmt.Errorf("claims.%s.kind is %q, expected string, bool_string, bool, number, list or object", name, c.Kind)
+		}
+		if c.Kind != String && (c.After != "" || c.Template) {
+			return fmt.Errorf("claims.%s is a %s, and after and template are for strings", name, c.Kind)
 		}
 		if len(c.Path) == 0 {
 			c.Path = []string{name}

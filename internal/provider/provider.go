@@ -18,6 +18,9 @@ type Provider struct {
 	AudienceArray bool `yaml:"audience_array"`
 	// JTI says whether tokens carry an id of their own.
 	JTI Presence `yaml:"jti"`
+	// Shared is true where many jobs read one token, as from a file in a pod: a use by one job then says nothing about
+	// the next, so such a token may be exchanged again until it ends.
+	Shared bool `yaml:"shared"`
 	// Claims are the claims that the fields below speak of, by the name that this file gives them.
 	Claims map[string]*Claim `yaml:"claims"`
 	// Required are the names of claims without which a token is not judged at all.
@@ -66,6 +69,12 @@ type Claim struct {
 	Kind Kind `yaml:"kind"`
 	// Path are the exact keys from the top; the claim's own name where it is left out.
 	Path []string `yaml:"path"`
+	// After keeps only what of the text follows the last such separator: the name in "acme/widget". The claim is absent
+	// where the text has no separator.
+	After string `yaml:"after"`
+	// Template is true where the platform alone sets the claim and no run of the publisher can choose it, so that a
+	// policy's packages may be named after it. It needs a kind of text.
+	Template bool `yaml:"template"`
 	// About is one line for documentation.
 	About string `yaml:"about"`
 }
@@ -128,6 +137,9 @@ type Tag struct {
 	Prefix string `yaml:"prefix"`
 	// Where are claims that must have these values beside.
 	Where map[string]string `yaml:"where"`
+	// Chosen is true where whoever starts a run may name any tag, an absent one included. It is shown, and proves
+	// nothing: a policy cannot ask for it.
+	Chosen bool `yaml:"chosen"`
 }
 
 // Field finds a publisher field by its name.

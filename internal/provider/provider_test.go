@@ -11,15 +11,14 @@ import (
 )
 
 func TestEmbeddedFilesLoad(t *testing.T) {
-	loaded, err := loadEmbedded()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if diff := cmp.Diff([]string{"github", "gitlab", "oidc"}, Names()); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 	for _, name := range Names() {
-		if p, ok := Get(name); !ok || p.Name != name || loaded[name] == nil {
+		if _, err := loadEmbedded(name); err != nil {
+			t.Error(err)
+		}
+		if p, ok := Get(name); !ok || p.Name != name {
 			t.Errorf("%s is not found", name)
 		}
 	}
@@ -109,6 +108,8 @@ func TestRefusedFiles(t *testing.T) {
 		{"unknown presence", "jti: never", "jti: often", "jti is"},
 		{"jti not required", "jti: never", "jti: always", "required must list it"},
 		{"unknown kind", "sub: {kind: string}", "sub: {kind: text}", "claims.sub.kind"},
+		{"after of a list", "groups: {kind: list}", "groups: {kind: list, after: /}", "for strings"},
+		{"template of a list", "groups: {kind: list}", "groups: {kind: list, template: true}", "for strings"},
 		{"empty claim", "sub: {kind: string}", "sub:", "claims.sub is empty"},
 		{"required unknown", "required: [sub, id]", "required: [sub, id, x]", `"x" is not among claims`},
 		{"no publisher", small[strings.Index(small, "publisher"):strings.Index(small, "run:")], "", "no fields"},
