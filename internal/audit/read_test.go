@@ -57,7 +57,10 @@ func TestEvents(t *testing.T) {
 			}
 		})
 	}
-	for range Events("a.jsonl", strings.NewReader(text)) {
+	for _, err := range Events("a.jsonl", strings.NewReader(text)) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // a reader that has seen enough
 	}
 	away := errors.New("away")

@@ -147,8 +147,9 @@ func (p *Provider) prepareField(f *Field) error {
 			return fmt.Errorf("stable and names are %q, expected repository or owner", s)
 		}
 	}
-	if f.Gate != "" && (!slices.Contains([]Gate{GateEnvironment, GateRef, GateProtected}, f.Gate) || f.Equals != nil) {
-		return fmt.Errorf("gate is %q, expected environment, ref or protected, on a field with a claim", f.Gate)
+	gates := []Gate{GateEnvironment, GateRef, GateProtectedRef, GateProtectedEnvironment}
+	if f.Gate != "" && (!slices.Contains(gates, f.Gate) || f.Equals != nil) {
+		return fmt.Errorf("gate is %q, expected one of %v, on a field with a claim", f.Gate, gates)
 	}
 	f.Kind = String
 	if f.Equals == nil {

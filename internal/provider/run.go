@@ -14,8 +14,10 @@ const (
 	GateEnvironment Gate = "environment"
 	// GateRef fields name the branch or tag, in the form that tells the two apart.
 	GateRef Gate = "ref"
-	// GateProtected fields are "true" where the platform lets only some people push or deploy.
-	GateProtected Gate = "protected"
+	// GateProtectedRef fields are "true" where the platform lets only some people push the ref, GateProtectedEnvironment fields
+	// where it lets only some people deploy.
+	GateProtectedRef         Gate = "protected_ref"
+	GateProtectedEnvironment Gate = "protected_environment"
 )
 
 // Gated lists the fields of a gate, in the provider's order.

@@ -107,13 +107,14 @@ func TestSolve(t *testing.T) {
 func TestGated(t *testing.T) {
 	p, _ := Get("gitlab")
 	got := map[Gate][]string{}
-	for _, gate := range []Gate{GateEnvironment, GateRef, GateProtected} {
+	for _, gate := range []Gate{GateEnvironment, GateRef, GateProtectedRef, GateProtectedEnvironment} {
 		for _, f := range p.Gated(gate) {
 			got[gate] = append(got[gate], f.Name)
 		}
 	}
 	want := map[Gate][]string{
-		GateEnvironment: {"environment"}, GateRef: {"ref_path"}, GateProtected: {"environment_protected", "ref_protected"},
+		GateEnvironment: {"environment"}, GateRef: {"ref_path"},
+		GateProtectedRef: {"ref_protected"}, GateProtectedEnvironment: {"environment_protected"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
