@@ -38,6 +38,9 @@ const (
 	fieldLicense      = "license"
 )
 
+// signatureEnd is what the name of a detached signature adds to its file's.
+const signatureEnd = ".asc"
+
 // actionUpload is the only :action that is served.
 const actionUpload = "file_upload"
 
@@ -116,7 +119,7 @@ func (f *form) begin(header []byte, at int64) error {
 
 // beginSignature takes a detached signature. Some registries store it under the name that it brings.
 func (f *form) beginSignature() error {
-	if !strings.HasSuffix(f.now.file, ".asc") {
+	if !strings.HasSuffix(f.now.file, signatureEnd) {
 		return model.Deny(model.CodePackageMismatch).Differ("file name of gpg_signature", f.now.file, "that of the file and .asc")
 	}
 	f.signature = f.now.file
@@ -124,7 +127,7 @@ func (f *form) beginSignature() error {
 }
 
 func (f *form) checkSignature() error {
-	if want := f.target.File + ".asc"; f.named && f.signature != "" && f.signature != want {
+	if want := f.target.File + signatureEnd; f.named && f.signature != "" && f.signature != want {
 		return model.Deny(model.CodePackageMismatch).Differ("file name of gpg_signature", f.signature, want)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package pypi
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -23,8 +24,11 @@ var (
 	// headers, other parameters (name*, filename*), other orders, other cases, white space, comments, escapes, unquoted values, and
 	// line breaks that are not CRLF.
 	partLines = regexp.MustCompile(`^Content-Disposition: form-data; name="(:?[a-z][a-z0-9_]{0,63})"` +
-		`(?:; filename="([0-9A-Za-z._+!-]{1,259})"(?:\r\nContent-Type: application/[0-9A-Za-z.+-]{1,64})?)?$`)
+		`(?:; filename="([0-9A-Za-z._+!-]{1,1000})"(?:\r\nContent-Type: application/([0-9A-Za-z.+-]{1,64}))?)?$`)
 )
+
+// maxFileName is what file systems of registries take, in bytes.
+const maxFileName = 255
 
 // parseBoundary reads the boundary from the request's header.
 func parseBoundary(h http.Header) (string, error) {
@@ -49,6 +53,17 @@ func parsePart(header []byte) (part, error) {
 	p := part{name: string(header[m[2]:m[3]])}
 	if m[4] >= 0 {
 		p.file, p.isFile = string(header[m[4]:m[5]]), true
+	}
+	limit := maxFileName
+	if p.name == fieldSignature {
+		limit += len(signatureEnd)
+	}
+	if len(p.file) > limit {
+		return part{}, model.Deny(model.CodeTooLarge).Differ("file name", fmt.Sprintf("%d bytes", len(p.file)), fmt.Sprintf("at most %d bytes", limit))
+	}
+	if m[6] >= 0 && strings.EqualFold(string(header[m[6]:m[7]]), "x-www-form-urlencoded") {
+		// Python's cgi module would read the rest of the body as a form.
+		return part{}, malformed("Content-Type of the file", "a form", "application/octet-stream")
 	}
 	return p, nil
 }

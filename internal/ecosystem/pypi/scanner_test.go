@@ -53,6 +53,8 @@ func TestAccepts(t *testing.T) {
 		{"another spelling of the version", plainType, strings.ReplaceAll(plain(), "\r\n1.0\r\n", "\r\nv1.0.0\r\n")},
 		{"attestations after the file", plainType, strings.TrimSuffix(plain(), plainEnd) + field("attestations", `[{"version":1}]`) + plainEnd},
 		{"a signature after the file", plainType, strings.TrimSuffix(plain(), plainEnd) + filePart("gpg_signature", wheelFile+".asc", "sig") + plainEnd},
+		{"the longest file name", plainType, strings.ReplaceAll(plain(), wheelFile, longFile(255))},
+		{"a signature of the longest file name", plainType, filePart("gpg_signature", longFile(255)+".asc", "x") + strings.ReplaceAll(plain(), wheelFile, longFile(255))},
 		{"an empty field", plainType, field("home_page", "") + plain()},
 		{"a value of line breaks", plainType, field("description", "\r\n\r\n--\r\n--B\r\n\n") + plain()},
 		{"lists", plainType, field("classifiers", "A") + field("classifiers", "B") + plain()},
@@ -85,6 +87,12 @@ func instead(old, replacement string) string {
 		panic("the plain upload has no " + old)
 	}
 	return strings.Replace(plain(), old, replacement, 1)
+}
+
+// longFile is a wheel of that length with a long platform tag.
+func longFile(length int) string {
+	start, end := "acme_widget-1.0-py3-none-", ".whl"
+	return start + strings.Repeat("a", length-len(start)-len(end)) + end
 }
 
 func TestRefuses(t *testing.T) {
@@ -155,6 +163,8 @@ func TestRefuses(t *testing.T) {
 		{"a quote in a file name", instead(wheelFile, `x\"`+wheelFile), model.CodeMalformedUpload},
 		{"a long header", instead(wheelFile, strings.Repeat("a", 1100)), model.CodeMalformedUpload},
 		{"an empty file", instead(plainData, ""), model.CodeMalformedUpload},
+		{"a form as the file", instead("octet-stream", "x-www-form-urlencoded"), model.CodeMalformedUpload},
+		{"a form as the file, in capitals", instead("octet-stream", "X-WWW-Form-URLencoded"), model.CodeMalformedUpload},
 		// Operations.
 		{"submit", field(":action", "submit") + field("name", "acme-widget") + plainEnd, model.CodeUnsupportedOperation},
 		{"doc_upload", instead("file_upload", "doc_upload"), model.CodeUnsupportedOperation},
@@ -197,6 +207,9 @@ func TestRefuses(t *testing.T) {
 		{"spare bits in base64url", field("md5_digest", "AAAAAAAAAAAAAAAAAAAAAB") + plain(), model.CodeMalformedUpload},
 		// Limits.
 		{"a long name", instead("acme-widget", strings.Repeat("a", maxKept+1)), model.CodeTooLarge},
+		{"a long file name", instead(wheelFile, longFile(256)), model.CodeTooLarge},
+		{"a longer file name", instead(wheelFile, longFile(900)), model.CodeTooLarge},
+		{"a long name of a signature", filePart("gpg_signature", longFile(256)+".asc", "x") + plain(), model.CodeTooLarge},
 		{"a long field", field("summary", strings.Repeat("a", maxField+1)) + plain(), model.CodeTooLarge},
 		{"long fields", strings.Repeat(field("classifiers", strings.Repeat("a", maxField)), 25) + plain(), model.CodeTooLarge},
 		{"many fields", strings.Repeat(field("classifiers", ""), maxFields) + plain(), model.CodeTooLarge},
