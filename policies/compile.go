@@ -28,6 +28,7 @@ type compiler struct {
 	// nodes are the fields of the policy being read, path is where it stands.
 	nodes map[string]*yaml.Node
 	path  string
+	marks []mark
 	// anyPackage and unpinned are its explicit opt-outs.
 	anyPackage, unpinned bool
 }
@@ -58,13 +59,17 @@ func compileFile(file, data string, env *environment) ([]*Policy, Errors) {
 	}
 	policies := make([]*Policy, 0, len(list.Content))
 	for i, n := range list.Content {
-		c.path = fmt.Sprintf("policies[%d]", i)
+		c.path = policyPath(i)
 		if p := c.policy(n); p != nil {
+			p.number = i
 			policies = append(policies, p)
 		}
 	}
 	return policies, c.errors
 }
+
+// policyPath is the path of a policy in its file.
+func policyPath(i int) string { return fmt.Sprintf("policies[%d]", i) }
 
 // at is the path of a field of the policy being read.
 func (c *compiler) at(field string) string { return c.path + "." + field }
@@ -73,7 +78,8 @@ func (c *compiler) at(field string) string { return c.path + "." + field }
 func (c *compiler) policy(n *yaml.Node) *Policy {
 	before := len(c.errors)
 	c.nodes = make(map[string]*yaml.Node, len(policyFields))
-	for _, e := range c.mapping(n, c.path, policyFields) {
+	entries := c.mapping(n, c.path, policyFields)
+	for _, e := range entries {
 		c.nodes[e.key] = e.value
 	}
 	for _, field := range requiredFields {
@@ -85,10 +91,12 @@ func (c *compiler) policy(n *yaml.Node) *Policy {
 		return nil
 	}
 	p := &Policy{File: c.file, Line: n.Line, exclusive: true}
+	c.mark(p, n, entries)
 	c.anyPackage, c.unpinned = false, false
 	c.flag("exclusive", &p.exclusive)
 	c.flag("allow_unpinned", &c.unpinned)
 	c.flag("allow_any_package", &c.anyPackage)
+	p.unpinned, p.anyPackage = c.unpinned, c.anyPackage
 	c.name(p)
 	c.grants(p)
 	c.actions(p)
@@ -123,7 +131,6 @@ func (c *compiler) name(p *Policy) {
 	}
 	c.names[name] = n.Line
 	p.Name = name
-	p.at = Error{File: c.file, Line: n.Line, Column: n.Column, Field: c.at("name")}
 }
 
 func isWord(s string) bool {
@@ -157,48 +164,57 @@ func (c *compiler) grants(p *Policy) {
 		p.grants = append(p.grants, grant{registry: name, ecosystem: ecosystem})
 	}
 	packages := c.list(c.nodes["packages"], c.at("packages"), true)
+	p.packageKinds = make([]packageKind, len(packages))
 	for i := range p.grants {
 		for j, n := range packages {
-			c.pkg(&p.grants[i], n, fmt.Sprintf("%s[%d]", c.at("packages"), j))
+			p.packageKinds[j] = c.pkg(&p.grants[i], n, j)
 		}
 	}
 }
 
-// pkg reads one package name or glob for one registry.
-func (c *compiler) pkg(g *grant, n *yaml.Node, field string) {
+// pkg reads one entry of packages for one registry.
+func (c *compiler) pkg(g *grant, n *yaml.Node, i int) (kind packageKind) {
+	field := fmt.Sprintf("%s[%d]", c.at("packages"), i)
 	name, ok := c.line(n, field)
 	if !ok {
-		return
+		return kind
 	}
 	if !isGlob(name) {
 		canonical, err := model.NormalizeName(g.ecosystem, name)
 		if err != nil {
 			c.fail(n, field, "%v", err)
-			return
+			return kind
 		}
 		g.packages = append(g.packages, canonical)
-		return
+		return packageName
 	}
-	canonical, err := normalizeGlob(g.ecosystem, name)
+	kind, err := c.pattern(g, name)
 	if err != nil {
 		c.fail(n, field, "%v", err)
-		return
+	}
+	return kind
+}
+
+// pattern reads one pattern of package names for one registry.
+func (c *compiler) pattern(g *grant, name string) (packageKind, error) {
+	canonical, err := normalizeGlob(g.ecosystem, name)
+	if err != nil {
+		return packageGlob, err
 	}
 	one, err := newGlob(canonical)
 	if err != nil {
-		c.fail(n, field, "%v", err)
-		return
+		return packageGlob, err
 	}
 	if !one.anchored() && !c.anyPackage {
-		c.fail(n, field, "%q covers every package; name packages, or say allow_any_package: true", name)
-		return
+		return packageGlob, fmt.Errorf("%q covers every package; name packages, or say allow_any_package: true", name)
 	}
 	if canonical == "*" {
 		// Names with separators are meant too where every package is.
 		g.any = true
-		return
+		return packageAny, nil
 	}
 	g.globs = append(g.globs, one)
+	return packageGlob, nil
 }
 
 // normalizeGlob spells a glob's literals as the ecosystem spells names: the stars stand in as letters meanwhile.

@@ -94,7 +94,8 @@ func duplicates(files []*compiled) Errors {
 
 // twice is the error of a name that another file has taken.
 func (p *Policy) twice(have *Policy) Error {
-	e := p.at
+	at := p.At("name")
+	e := Error{File: p.File, Line: at.Line, Column: at.Column, Field: policyPath(p.number) + ".name"}
 	e.Message = fmt.Sprintf("the name %q is used twice; the first is in %s:%d", p.Name, have.File, have.Line)
 	return e
 }

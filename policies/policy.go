@@ -16,7 +16,6 @@ type Policy struct {
 	File string
 	Line int
 
-	at        Error // the name's place, for errors that only a whole set can have
 	provider  *provider.Provider
 	issuer    Issuer
 	matches   []match
@@ -27,6 +26,12 @@ type Policy struct {
 	when      *condition
 	expires   time.Time
 	exclusive bool
+
+	// What only tools ask for.
+	unpinned, anyPackage bool
+	packageKinds         []packageKind
+	marks                []mark
+	number, column       int
 }
 
 // match is one claim that a publisher asks for.
@@ -38,6 +43,8 @@ type match struct {
 	claim string
 	value string
 	glob  *glob
+	// at is where the value is written.
+	at spot
 	// equal are the claims that a template is compared with, without those that another field replaces.
 	equal []string
 }

@@ -79,7 +79,7 @@ func (c *compiler) match(p *Policy, f *provider.Field, e entry, field string, re
 	if !ok {
 		return
 	}
-	m := match{name: f.Name, field: f, claim: f.Claim, value: value}
+	m := match{name: f.Name, field: f, claim: f.Claim, value: value, at: spotOf(e.value)}
 	for _, claim := range f.EqualClaims {
 		if !replaced[claim] {
 			m.equal = append(m.equal, claim)
@@ -131,7 +131,7 @@ func (c *compiler) open(p *Policy, prov *provider.Provider, n *yaml.Node, field 
 			c.fail(e.value, join(field, e.key), "%q is a pattern, and claims take exact values only", clip(value))
 			continue
 		}
-		p.matches = append(p.matches, match{name: openClaims + "." + e.key, claim: e.key, value: value})
+		p.matches = append(p.matches, match{name: openClaims + "." + e.key, claim: e.key, value: value, at: spotOf(e.value)})
 	}
 }
 

@@ -20,6 +20,10 @@ type Decision struct {
 	Want  string `json:"want,omitempty"`
 	// Hint says what to do.
 	Hint string `json:"hint,omitempty"`
+	// Exists is true where the registry must hold the package already: the policy covers it by a pattern or a template only
+	// and does not allow new packages. Such a decision allows nothing before the registry was asked; where the package is
+	// not there, or nobody can tell, the publish is refused with CodeNewPackage.
+	Exists bool `json:"-"`
 	// Reveal is true where the client may be told Policy, Got and Want: the token is of that policy's issuer and owner.
 	// The audit has them always.
 	Reveal bool `json:"-"`
