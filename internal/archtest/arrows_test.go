@@ -36,12 +36,14 @@ var rooms = []room{
 	{"internal/publishtoken", []string{"internal/model"}},
 	{"policies", []string{"internal/provider", "internal/model"}},
 	{"policies/format", []string{"policies"}},
+	{"internal/migration", []string{"policies", "internal/audit", "internal/provider", "internal/model"}},
 	// The gateway sees the interfaces of its neighbours, never a concrete one.
 	{"internal/gateway", []string{
 		"internal/ecosystem", "internal/credential", "internal/store", "internal/upload", "internal/model",
 	}},
 	{"internal/cli", []string{
-		"policies", "policies/*", "internal/identity", "internal/provider", "internal/ecosystem/*", "internal/credential/*", "internal/store/*",
+		"policies", "policies/*", "internal/migration", "internal/identity", "internal/provider", "internal/ecosystem/*",
+		"internal/credential/*", "internal/store/*",
 		"internal/audit", "internal/publishtoken", "internal/model",
 	}},
 	{"internal/demo", []string{"internal/demo/*", "internal/model"}},

@@ -92,7 +92,12 @@ func Mount(root *cobra.Command, opts Options) {
 	root.Long = root.Short + ".\n\nExit codes: 0 all is well, 1 refused or failed, 2 the command line is wrong."
 	root.AddCommand(
 		demoCommand(opts),
-		group("policy", "Work with policy files", policyCheckCommand(), policyFmtCommand()),
+		group(
+			"policy", "Work with policy files",
+			policyCheckCommand(),
+			policyFmtCommand(),
+			policySuggestCommand(),
+		),
 		group("token", "Look into tokens", tokenInspectCommand(opts)),
 		group("audit", "Work with audit files", auditVerifyCommand()),
 		versionCommand(opts),

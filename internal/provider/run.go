@@ -66,8 +66,14 @@ func (p *Provider) RunNeeds() []string {
 func (p *Provider) RunIdentity(run map[string]string) map[string]any {
 	claims := map[string]any{}
 	for name, value := range run {
-		if v, ok := p.typed(name, value); ok {
+		if v, ok := p.typed(name, value); ok && p.after(name) == "" {
 			p.put(claims, name, v)
+		}
+	}
+	// A claim that is the last part of another one comes from that, if the run has it.
+	for name, value := range run {
+		if _, there := p.Value(claims, name); !there && p.after(name) != "" {
+			p.put(claims, name, p.after(name)+value)
 		}
 	}
 	for _, f := range p.Fields {
@@ -81,6 +87,14 @@ func (p *Provider) RunIdentity(run map[string]string) map[string]any {
 		}
 	}
 	return claims
+}
+
+// after is the separator of a claim that is the last part of a text.
+func (p *Provider) after(name string) string {
+	if c, known := p.Claims[name]; known {
+		return c.After
+	}
+	return ""
 }
 
 // typed gives a text its claim's type.

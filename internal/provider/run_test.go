@@ -58,15 +58,17 @@ claims:
   n: {kind: number}
   deep: {kind: string, path: [o.io, a/b, c]}
   deeper: {kind: string, path: [o.io, a/b, d]}
+  part: {kind: string, path: [s], after: /}
+  lone: {kind: string, path: [t], after: /}
 required: [s]
 publisher: [{name: s, claim: s}]
-run: [s, b, n, deep, deeper]
+run: [s, b, n, deep, deeper, part, lone]
 sample: {s: a}
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := map[string]string{"s": "a", "b": "true", "n": "12", "deep": "c", "deeper": "d"}
+	run := map[string]string{"s": "x/a", "b": "true", "n": "12", "deep": "c", "deeper": "d", "part": "a", "lone": "l"}
 	if diff := cmp.Diff(run, p.RunClaims(p.RunIdentity(run))); diff != "" {
 		t.Errorf("there and back (-want +got):\n%s", diff)
 	}
