@@ -180,6 +180,7 @@ func prepareRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
 	}
 	t.Cleanup(func() {
 		r.gw.Stop()
+		r.sweep()
 		if t.Failed() {
 			t.Logf("the gateway logged:\n%s", tail(quiet(r.gw.Logs()), 40))
 		}

@@ -96,8 +96,9 @@ func TestPresented(t *testing.T) {
 		{name: "ours in the ecosystem's carrier", header: http.Header{"X-Devpi-Auth": {pair}}, want: presented{presentedPublish, "tpub_x", "X-Devpi-Auth"}},
 		{name: "ours beside a foreign one", header: http.Header{"X-Devpi-Auth": {"abc"}, "Authorization": {"Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
 		{name: "two foreign ones", header: http.Header{"X-Devpi-Auth": {"abc"}, "Authorization": {"Bearer abc"}}, want: presented{presentedForeign, "", "Authorization"}, many: true},
-		{name: "ours in the query", query: "token=jwt.x", want: presented{presentedIdentity, "jwt.x", ""}},
-		{name: "ours in query and header", query: "token=jwt.x", header: http.Header{"Authorization": {"Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
+		{name: "one in the query", query: "token=x", want: presented{kind: presentedForeign}},
+		{name: "two in the query", query: "token=x&auth=y", want: presented{kind: presentedForeign}, many: true},
+		{name: "one in the query beside ours", query: "token=x", header: http.Header{"Authorization": {"Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
 		{name: "a cookie is not counted", header: http.Header{"Cookie": {"session=1"}, "Authorization": {"Bearer jwt.x"}}, want: presented{presentedIdentity, "jwt.x", "Authorization"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -18,15 +18,15 @@ const (
 	minPayload = 64
 )
 
-// misplaced refuses one of our tokens where no credential belongs: a cookie, the path, a query key, a header that the gateway does
-// not read, or beside other text. Nobody would judge it there, and the registry would get it. A usual request costs a search
-// for dots, and no memory.
+// misplaced refuses one of our tokens where no credential belongs: a cookie, the path or the query, which end up in logs, or a
+// header that the gateway does not read. Nobody would judge it there, and the registry would get it. A usual request costs a
+// search for dots, and no memory.
 func (g *Gateway) misplaced(r *http.Request, query url.Values) error {
 	if g.bears(r.URL.Path) {
 		return displaced("path")
 	}
 	for key, values := range query {
-		if g.bears(key) || !isCredentialKey(key) && slices.ContainsFunc(values, g.hides) {
+		if g.bears(key) || slices.ContainsFunc(values, g.hides) {
 			return displaced("query")
 		}
 	}

@@ -45,6 +45,7 @@ func TestMisplacedTokens(t *testing.T) {
 				"after a space in a password":   setHeader("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("x: "+token))),
 				"a query value":                 setQuery("x=" + token),
 				"an encoded query value":        setQuery("x=" + strings.ReplaceAll(token, ".", "%2e")),
+				"the query key of a token":      setQuery("token=" + token),
 				"a query key":                   setQuery(token + "=1"),
 				"the path":                      func(r *http.Request) { r.URL.Path += token },
 				"the middle of the path":        func(r *http.Request) { r.URL.Path += "1.0/" + token + "/x" },

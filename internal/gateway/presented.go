@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -50,7 +49,7 @@ func (g *Gateway) presented(h http.Header, query url.Values) (p presented, many 
 			if one.ours() {
 				mine++
 			} else if g.hides(v) {
-				return displaced("beside other text in " + cmp.Or(carrier, "the query"))
+				return displaced("beside other text in " + carrier)
 			}
 			if p.kind == presentedNone || one.ours() {
 				p = one
@@ -67,10 +66,11 @@ func (g *Gateway) presented(h http.Header, query url.Values) (p presented, many 
 			return p, true, err
 		}
 	}
-	for key, values := range query {
-		if isCredentialKey(key) {
-			if err := look("", values); err != nil {
-				return p, true, err
+	for key, values := range query { // foreign ones: ours are refused there by misplaced
+		if isCredentialKey(key) && len(values) > 0 {
+			found += len(values)
+			if p.kind == presentedNone {
+				p.kind = presentedForeign
 			}
 		}
 	}
