@@ -191,8 +191,30 @@ func TestDenialDoesNotInviteTheBody(t *testing.T) {
 
 func TestDenialIsReadByAClientThatIsBusyWriting(t *testing.T) {
 	h := open(t)
-	r := h.request(upload{token: "hunter2", edit: func(b []byte) []byte { return append(b, make([]byte, 4<<20)...) }})
-	h.refused(h.do(r), 403, model.CodeTrustedPublishingOnly)
+	for _, size := range []int{4 << 20, 64 << 20} {
+		r := h.request(upload{token: "hunter2", edit: func(b []byte) []byte { return append(b, make([]byte, size)...) }})
+		h.refused(h.do(r), 403, model.CodeTrustedPublishingOnly)
+	}
+}
+
+// TestDenialIsReadByAClientThatReadsLast sends everything before it looks for an answer, as Python's clients do.
+func TestDenialIsReadByAClientThatReadsLast(t *testing.T) {
+	h := open(t)
+	conn, in := h.raw()
+	const size = 64 << 20
+	fmt.Fprintf(conn, "POST /root/prod/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Basic cHViOnB3\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n\r\n",
+		h.registry.Public.Host, size)
+	if n, err := conn.Write(make([]byte, size)); err != nil {
+		t.Fatalf("after %d bytes: %v", n, err)
+	}
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Error(resp.Status)
+	}
 }
 
 func TestChainThatAnswersNothing(t *testing.T) {

@@ -14,9 +14,15 @@ import (
 )
 
 const (
-	// drainBytes and drainTime bound what is read of a refused upload, so that its client gets to read the refusal.
+	// drainBytes and drainTime bound what is read of a refused upload before the refusal is written, where it must be written as
+	// any other answer.
 	drainBytes = 8 << 20
 	drainTime  = 2 * time.Second
+	// lingerBytes, lingerTime and lingerIdle bound what is read after it, at most as long as the client sends: some read no
+	// answer before they have sent everything, and an end of the connection would take the answer with it.
+	lingerBytes = 1 << 30
+	lingerTime  = time.Minute
+	lingerIdle  = 5 * time.Second
 )
 
 // deny writes a denial in the client's dialect, and into the audit.
@@ -81,18 +87,17 @@ func (t *transaction) reply(reply model.Reply) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(reply.Body)))
-	expecting := strings.EqualFold(t.r.Header.Get("Expect"), "100-continue") && !t.body.touched
-	if expecting {
-		// Caddy would read the whole body for a client that waits for a word first, unless the connection ends here.
-		h.Set("Connection", "close")
-	} else if reply.Status >= 400 {
-		t.drain()
-	}
-	if t.woken || reply.Status >= 400 && t.r.ContentLength != 0 && !t.body.ended {
-		h.Set("Connection", "close") // what is left of the body, or a deadline, would spoil the next request
-	}
 	if reply.Status >= 400 && reply.Reason != "" && t.r.ProtoMajor == 1 && t.hijack(reply) {
 		return
+	}
+	expecting := strings.EqualFold(t.r.Header.Get("Expect"), "100-continue") && !t.body.touched
+	if !expecting && reply.Status >= 400 {
+		t.drain()
+	}
+	// What is left of the body, or a deadline, would spoil the next request; and for a client that waits for a word first, Caddy
+	// would read the whole body. In HTTP/2 these are a matter of one stream, and an end of the connection would cut this one.
+	if t.r.ProtoMajor == 1 && (expecting || t.woken || reply.Status >= 400 && t.r.ContentLength != 0 && !t.body.ended) {
+		h.Set("Connection", "close")
 	}
 	t.w.WriteHeader(reply.Status)
 	if t.r.Method != http.MethodHead {
@@ -140,8 +145,22 @@ func (t *transaction) hijack(reply model.Reply) bool {
 	return true
 }
 
+// linger reads on until the client ends the connection, is silent, or has sent more than anybody wants to wait for.
 func linger(conn net.Conn) {
-	_, _ = io.CopyN(io.Discard, conn, drainBytes)
+	end := time.Now().Add(lingerTime)
+	piece := make([]byte, 32<<10)
+	for left := lingerBytes; left > 0; {
+		next := time.Now().Add(lingerIdle)
+		if next.After(end) {
+			next = end
+		}
+		_ = conn.SetReadDeadline(next)
+		n, err := conn.Read(piece)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
 }
 
 // touchedBody remembers whether the body was read at all and whether it was read to its end.
