@@ -98,7 +98,7 @@ func Mount(root *cobra.Command, opts Options) {
 			policyFmtCommand(),
 			policySuggestCommand(),
 		),
-		group("migrate", "Move from passwords to trusted publishing", migrateStatusCommand(opts)),
+		group("migrate", "Move from passwords to trusted publishing", migrateStatusCommand(opts), migrateImportCommand()),
 		group("token", "Look into tokens", tokenInspectCommand(opts)),
 		group("audit", "Work with audit files", auditVerifyCommand()),
 		versionCommand(opts),
