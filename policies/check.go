@@ -2,13 +2,10 @@ package policies
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/trustpub/trustpub/internal/model"
-	"github.com/trustpub/trustpub/internal/provider"
 )
 
 // facts are what one question is about.
@@ -49,7 +46,9 @@ const (
 	checkAction
 	checkTrigger
 	checkTag
-	checkExpires
+	checkNotBefore
+	checkNotAfter
+	checkNew
 	checkWhen
 	fixedChecks
 )
@@ -89,7 +88,7 @@ func (p *Policy) testFixed(check int, f *facts) verdict {
 			return open
 		}
 		g := p.grant(f.target.Registry)
-		return when(g != nil && g.covers(f.target.Package))
+		return when(g != nil && g.covers(f.target.Package, p.provider, f.id.Claims))
 	case checkAction:
 		if f.open() && f.target.Action == "" {
 			return open
@@ -99,8 +98,12 @@ func (p *Policy) testFixed(check int, f *facts) verdict {
 		return when(p.provider.Trigger == nil || p.triggered(f.id.Claims))
 	case checkTag:
 		return p.testTag(f)
-	case checkExpires:
-		return when(p.expires.IsZero() || f.now().Before(p.expires))
+	case checkNotBefore:
+		return when(p.notBefore.IsZero() || !f.now().Before(p.notBefore))
+	case checkNotAfter:
+		return when(p.notAfter.IsZero() || f.now().Before(p.notAfter))
+	case checkNew:
+		return p.testNew(f)
 	case checkWhen:
 		switch {
 		case p.when == nil:
@@ -113,6 +116,23 @@ func (p *Policy) testFixed(check int, f *facts) verdict {
 	return differs
 }
 
+// testNew is open where only a pattern covers the package and the policy does not grant first publishes: the registry must
+// then hold the package already. It never differs, since what a registry holds is not known here.
+func (p *Policy) testNew(f *facts) verdict {
+	switch f.target.Action {
+	case model.ActionRead, model.ActionYank, model.ActionDelete:
+		return holds // nothing is made
+	}
+	g := p.grant(f.target.Registry)
+	if g == nil || !g.patterns() || p.newPackages.allowed && (p.newPackages.until.IsZero() || f.now().Before(p.newPackages.until)) {
+		return holds
+	}
+	if !f.open() && g.names(f.target.Package) {
+		return holds
+	}
+	return open
+}
+
 func when(ok bool) verdict {
 	if ok {
 		return holds
@@ -120,69 +140,9 @@ func when(ok bool) verdict {
 	return differs
 }
 
-// holds compares one claim. An absent or empty claim never matches, nor does one of another type than the provider says.
-func (m *match) holds(prov *provider.Provider, claims map[string]any) bool {
-	if m.field != nil && m.field.Equals != nil {
-		return m.unequal(prov, claims) == ""
-	}
-	got, ok := prov.Text(claims, m.claim)
-	if !ok || got == "" {
-		return false
-	}
-	if m.glob != nil {
-		return m.glob.match(got)
-	}
-	return got == m.value
-}
-
-// unequal is the first claim that is not what the field's template says; empty where all are.
-func (m *match) unequal(prov *provider.Provider, claims map[string]any) string {
-	for _, claim := range m.equal {
-		got, ok := prov.Text(claims, claim)
-		if !ok || got == "" || !prov.Equal(m.field.Equals, claims, m.value, got) {
-			return claim
-		}
-	}
-	return ""
-}
-
 func (p *Policy) triggered(claims map[string]any) bool {
 	got, ok := p.provider.Text(claims, p.provider.Trigger.Claim)
 	return ok && slices.Contains(p.events, got)
-}
-
-// testTag compares the run's tag. A read names no version: the tag's form is then all that is asked for.
-func (p *Policy) testTag(f *facts) verdict {
-	if p.tag == nil {
-		return holds
-	}
-	tag, ok := p.provider.TagOf(f.id.Claims)
-	if !ok {
-		return differs
-	}
-	version, ok := p.tag.match(tag)
-	switch {
-	case !ok:
-		return differs
-	case !p.tag.version:
-		return holds
-	case f.open():
-		return open
-	case f.target.Version == "" && f.target.Action == model.ActionRead:
-		return holds
-	}
-	canonical, ok := p.tagVersion(version, f.target.Registry)
-	return when(ok && canonical == f.target.Version)
-}
-
-// tagVersion spells the tag's version as the registry's ecosystem does.
-func (p *Policy) tagVersion(version, registry string) (string, bool) {
-	g := p.grant(registry)
-	if g == nil {
-		return "", false
-	}
-	canonical, err := model.NormalizeVersion(g.ecosystem, version)
-	return canonical, err == nil && canonical != ""
 }
 
 // Check is one comparison of a policy with an identity and a target.
@@ -220,46 +180,6 @@ func (p *Policy) check(i int, f *facts) Check {
 	return c
 }
 
-// describe fills in the two sides of a publisher's field.
-func (m *match) describe(c *Check, prov *provider.Provider, claims map[string]any) {
-	c.Field, c.Want = m.name, m.value
-	if m.field == nil || m.field.Equals == nil {
-		c.Got = shown(prov, claims, m.claim)
-		if c.Got == "" {
-			c.Hint = fmt.Sprintf("the token has no claim %s that could be compared", m.claim)
-		}
-		return
-	}
-	claim := m.unequal(prov, claims)
-	if claim == "" {
-		claim = m.equal[0]
-	}
-	if claim != m.field.EqualClaims[0] {
-		c.Field = claim
-	}
-	c.Got = shown(prov, claims, claim)
-	if want, ok := prov.Expand(m.field.Equals, claims, m.value); ok {
-		c.Want = want
-	}
-	for _, f := range prov.Fields {
-		if f.Replaces == claim && claim != m.field.EqualClaims[0] {
-			c.Hint = fmt.Sprintf("a job that is written in another file is named by %s in the policy", f.Name)
-		}
-	}
-}
-
-// shown is a claim as a denial shows it; empty where it is absent.
-func shown(prov *provider.Provider, claims map[string]any, claim string) string {
-	text, ok := prov.Text(claims, claim)
-	if ok {
-		return text
-	}
-	if _, there := prov.Value(claims, claim); there {
-		return "a value of another type"
-	}
-	return ""
-}
-
 // describeFixed fills in the two sides of a check that every policy has.
 func (p *Policy) describeFixed(c *Check, check int, f *facts) {
 	switch check {
@@ -269,7 +189,7 @@ func (p *Policy) describeFixed(c *Check, check int, f *facts) {
 	case checkPackage:
 		c.Field, c.Got = "package", f.target.Package
 		if g := p.grant(f.target.Registry); g != nil {
-			c.Want = g.names()
+			c.Want = g.shown(p.provider, f.id.Claims)
 		}
 		c.Hint = "add the package to the policy if this publisher may publish it"
 	case checkAction:
@@ -284,11 +204,22 @@ func (p *Policy) describeFixed(c *Check, check int, f *facts) {
 		c.Hint = "start the run in another way, or add the event to events in the policy"
 	case checkTag:
 		p.describeTag(c, f)
-	case checkExpires:
-		c.Field = "expires"
-		if !p.expires.IsZero() {
-			c.Got, c.Want = f.now().UTC().Format(time.RFC3339), "before "+p.expires.UTC().Format(time.RFC3339)
+	case checkNotBefore:
+		c.Field = "not_before"
+		if !p.notBefore.IsZero() {
+			c.Got, c.Want = stamp(f.now()), "not before "+stamp(p.notBefore)
+			c.Hint = "the policy does not grant anything yet; publish later"
+		}
+	case checkNotAfter:
+		c.Field = "not_after"
+		if !p.notAfter.IsZero() {
+			c.Got, c.Want = stamp(f.now()), "before "+stamp(p.notAfter)
 			c.Hint = "the policy has expired; renew it"
+		}
+	case checkNew:
+		c.Field, c.Want = "new_packages", "a package that the registry has already"
+		if !c.Open {
+			c.Got = "allowed"
 		}
 	case checkWhen:
 		c.Field = "when"
@@ -302,22 +233,7 @@ func (p *Policy) describeFixed(c *Check, check int, f *facts) {
 	}
 }
 
-// describeTag says which tag was expected.
-func (p *Policy) describeTag(c *Check, f *facts) {
-	c.Field = "tag"
-	if p.tag == nil {
-		return
-	}
-	c.Got, _ = p.provider.TagOf(f.id.Claims)
-	c.Want = p.tag.text
-	if f.target.Version != "" && p.tag.version {
-		c.Want = strings.Replace(p.tag.text, versionPlaceholder, f.target.Version, 1) + " or an equal version"
-	}
-	c.Hint = "publish from a run that was started by this tag"
-	if c.Got == "" {
-		c.Hint = "the run was not started by a tag; push the tag and publish from the run that it starts"
-	}
-}
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // whenResult is what the expression gives: true, false, or why it gives nothing.
 func (p *Policy) whenResult(f *facts) string {

@@ -12,8 +12,8 @@ import (
 
 // policyFields are the fields of a policy, in the order in which docs/policies.md explains them.
 var policyFields = []string{
-	"name", "registry", "packages", "actions", "issuer", "publisher", "events", "tag", "when", "expires", "exclusive",
-	"allow_unpinned", "allow_any_package",
+	"name", "registry", "packages", "actions", "issuer", "publisher", "events", "tag", "when", "not_before", "not_after",
+	"new_packages", "exclusive", "allow_unpinned", "allow_any_package",
 }
 
 // requiredFields are those without which a policy means nothing.
@@ -29,6 +29,8 @@ type compiler struct {
 	nodes map[string]*yaml.Node
 	path  string
 	marks []mark
+	// publisherNode is what stands below the publisher's provider.
+	publisherNode *yaml.Node
 	// anyPackage and unpinned are its explicit opt-outs.
 	anyPackage, unpinned bool
 }
@@ -98,16 +100,18 @@ func (c *compiler) policy(n *yaml.Node) *Policy {
 	c.flag("allow_any_package", &c.anyPackage)
 	p.unpinned, p.anyPackage = c.unpinned, c.anyPackage
 	c.name(p)
+	c.publisher(p, c.nodes["publisher"])
 	c.grants(p)
 	c.actions(p)
-	c.publisher(p, c.nodes["publisher"])
 	if p.provider != nil {
+		c.pinned(p)
 		c.issuer(p)
 		c.events(p)
 		c.tag(p)
 	}
 	c.condition(p)
-	c.expires(p)
+	c.times(p)
+	c.newPackages(p)
 	if len(c.errors) > before {
 		return nil
 	}
@@ -167,28 +171,35 @@ func (c *compiler) grants(p *Policy) {
 	p.packageKinds = make([]packageKind, len(packages))
 	for i := range p.grants {
 		for j, n := range packages {
-			p.packageKinds[j] = c.pkg(&p.grants[i], n, j)
+			p.packageKinds[j] = c.pkg(p, &p.grants[i], n, j)
 		}
 	}
 }
 
 // pkg reads one entry of packages for one registry.
-func (c *compiler) pkg(g *grant, n *yaml.Node, i int) (kind packageKind) {
+func (c *compiler) pkg(p *Policy, g *grant, n *yaml.Node, i int) (kind packageKind) {
 	field := fmt.Sprintf("%s[%d]", c.at("packages"), i)
 	name, ok := c.line(n, field)
 	if !ok {
 		return kind
 	}
-	if !isGlob(name) {
-		canonical, err := model.NormalizeName(g.ecosystem, name)
-		if err != nil {
-			c.fail(n, field, "%v", err)
-			return kind
+	var err error
+	switch {
+	case isTemplate(name) && p.provider == nil: // what is wrong with the publisher is told already
+	case isTemplate(name):
+		kind = packageTemplate
+		var one *template
+		if one, err = newTemplate(name, g.ecosystem, p.provider); err == nil {
+			g.templates = append(g.templates, one)
 		}
-		g.packages = append(g.packages, canonical)
-		return packageName
+	case isGlob(name):
+		kind, err = c.pattern(g, name)
+	default:
+		var canonical string
+		if canonical, err = model.NormalizeName(g.ecosystem, name); err == nil {
+			g.packages = append(g.packages, canonical)
+		}
 	}
-	kind, err := c.pattern(g, name)
 	if err != nil {
 		c.fail(n, field, "%v", err)
 	}
@@ -341,22 +352,59 @@ func (c *compiler) inside(n *yaml.Node, line, column int) (fileLine, fileColumn 
 	return n.Line, offset + column, true
 }
 
-// expires reads the moment from which the policy grants nothing; a date means the end of that day in UTC.
-func (c *compiler) expires(p *Policy) {
-	n := c.nodes["expires"]
-	if n == nil || !c.plain(n, c.at("expires")) {
+// times reads the time in which the policy grants.
+func (c *compiler) times(p *Policy) {
+	if n := c.nodes["not_before"]; n != nil {
+		p.notBefore, _ = c.moment(n, c.at("not_before"), false)
+	}
+	n := c.nodes["not_after"]
+	if n == nil {
 		return
 	}
-	if day, err := time.Parse(time.DateOnly, n.Value); err == nil && n.Kind == yaml.ScalarNode {
-		p.expires = day.AddDate(0, 0, 1)
+	end, ok := c.moment(n, c.at("not_after"), true)
+	if p.notAfter = end; ok && !p.notBefore.Before(end) {
+		c.fail(n, c.at("not_after"), "the policy would end before it begins; not_before is %s", c.nodes["not_before"].Value)
+	}
+}
+
+// moment reads a date or a moment; with end, a date means the end of that day, else its beginning, both in UTC.
+func (c *compiler) moment(n *yaml.Node, field string, end bool) (time.Time, bool) {
+	if !c.plain(n, field) {
+		return time.Time{}, false
+	}
+	if n.Kind == yaml.ScalarNode {
+		if day, err := time.Parse(time.DateOnly, n.Value); err == nil {
+			if end {
+				day = day.AddDate(0, 0, 1)
+			}
+			return day, true
+		}
+		if moment, err := time.Parse(time.RFC3339, n.Value); err == nil {
+			return moment, true
+		}
+	}
+	c.fail(n, field, "%s, expected a date such as 2027-01-31, or a moment such as 2027-01-31T12:00:00Z", describe(n))
+	return time.Time{}, false
+}
+
+// newPackages reads whether the policy grants first publishes of packages that it does not name: true, false, or until when.
+func (c *compiler) newPackages(p *Policy) {
+	n := c.nodes["new_packages"]
+	if n == nil {
 		return
 	}
-	moment, err := time.Parse(time.RFC3339, n.Value)
-	if err != nil || n.Kind != yaml.ScalarNode {
-		c.fail(n, c.at("expires"), "%s, expected a date such as 2027-01-31, or a moment such as 2027-01-31T12:00:00Z", describe(n))
+	field := c.at("new_packages")
+	if n.Kind != yaml.MappingNode {
+		c.flag("new_packages", &p.newPackages.allowed)
 		return
 	}
-	p.expires = moment
+	entries := c.mapping(n, field, []string{"until"})
+	if len(n.Content) == 0 {
+		c.fail(n, field, "the mapping is empty; write true, or until: and a date")
+	}
+	for _, e := range entries {
+		p.newPackages.until, p.newPackages.allowed = c.moment(e.value, join(field, e.key), true)
+	}
 }
 
 // flag reads a boolean field where it is there.

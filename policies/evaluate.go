@@ -15,7 +15,8 @@ const (
 
 // Evaluate judges an identity and a target. One policy that grants the target is enough, and the decision names it. A target
 // without a package is an exchange: what of a policy needs the package or the version is left open, and so is the action
-// where none is named. A denial names the nearest policy and the first field that differs.
+// where none is named. Where only a pattern of a policy covers the package, the decision may be an allow that asks for more:
+// Exists. A denial names the nearest policy and the first field that differs.
 //
 // The target's names are expected in the canonical form of its ecosystem; any other spelling matches nothing.
 func (s *Set) Evaluate(id *Identity, target Target) Decision {
@@ -23,27 +24,31 @@ func (s *Set) Evaluate(id *Identity, target Target) Decision {
 		return denied()
 	}
 	f := facts{id: id, target: target, clock: s.env.now}
-	if p := s.granting(&f); p != nil {
-		return Decision{Allow: true, Policy: p.Name}
+	if p, exists := s.granting(&f); p != nil {
+		return Decision{Allow: true, Policy: p.Name, Exists: exists}
 	}
 	return s.denial(&f)
 }
 
-// granting finds a policy that grants the target.
-func (s *Set) granting(f *facts) (found *Policy) {
+// granting finds a policy that grants the target, one that also grants a first publish where there is such a one.
+func (s *Set) granting(f *facts) (found *Policy, exists bool) {
 	scope := s.index.scopes[scopeKey{f.target.Registry, f.id.Issuer}]
 	if scope == nil {
-		return nil
+		return nil, false
 	}
 	scope.each(f.id.Claims, func(b *bucket) bool {
 		return b.each(f.target.Package, func(p *Policy) bool {
-			if p.allows(f) {
-				found = p
+			if !p.allows(f) {
+				return true
 			}
-			return found == nil
+			needs := !f.open() && p.testNew(f) == open
+			if found == nil || !needs {
+				found, exists = p, needs
+			}
+			return exists
 		})
 	})
-	return found
+	return found, exists
 }
 
 // denied is a denial that tells nothing.
@@ -109,12 +114,8 @@ func (p *Policy) reveals(f *facts) bool {
 	if p.issuer.Name != f.id.Issuer {
 		return false
 	}
-	claim, value := p.owner()
-	if claim == "" {
-		return false
-	}
-	got, ok := p.provider.Text(f.id.Claims, claim)
-	return ok && got == value
+	m := p.owner()
+	return m != nil && m.holds(p.provider, f.id.Claims)
 }
 
 // candidates are the policies among which a denial looks for the nearest: those that name the package, those of the same

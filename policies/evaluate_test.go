@@ -28,7 +28,7 @@ const release = `policies:
         ref_protected: "true"
     tag: "v{version}"
     when: claims.actor_id == "333"
-    expires: 2026-12-31
+    not_after: 2026-12-31
 `
 
 const reports = `policies:
@@ -145,7 +145,8 @@ func TestEvaluateTargets(t *testing.T) {
 		want   Decision
 	}{
 		{"the package by its name", func(*Target) {}, allowed("widget-release")},
-		{"the package by its pattern", func(g *Target) { g.Package = "acme-widget-extra" }, allowed("widget-release")},
+		{"the package by its pattern", func(g *Target) { g.Package = "acme-widget-extra" }, Decision{Allow: true, Policy: "widget-release", Exists: true}},
+		{"reading by its pattern", func(g *Target) { g.Package, g.Action = "acme-widget-extra", ActionRead }, allowed("widget-release")},
 		{"another package", func(g *Target) { g.Package = "acme-other" }, differ("package", "acme-other", "one of acme-widget, acme-widget-*", told)},
 		{"a package that only begins like it", func(g *Target) { g.Package = "acme-widgets" }, differ("package", "acme-widgets", "one of acme-widget, acme-widget-*", told)},
 		{"a spelling that is not canonical", func(g *Target) { g.Package = "Acme_Widget" }, differ("package", "Acme_Widget", "one of acme-widget, acme-widget-*", told)},
@@ -228,10 +229,30 @@ func TestEvaluateFields(t *testing.T) {
 		{"a tag around the version", policy(`github: {repository_id: "111"}`, "    tag: rel-{version}-final"), map[string]any{"ref": "refs/tags/rel-1.0-final"}, true},
 		{"a tag that is no version", policy(`github: {repository_id: "111"}`, "    tag: v{version}"), map[string]any{"ref": "refs/tags/vlatest"}, false},
 		{"a tag without its version", policy(`github: {repository_id: "111"}`, "    tag: v{version}"), map[string]any{"ref": "refs/tags/v"}, false},
-		{"not expired on its last day", policy(`github: {repository_id: "111"}`, "    expires: 2026-06-01"), nil, true},
-		{"expired", policy(`github: {repository_id: "111"}`, "    expires: 2026-05-31"), nil, false},
-		{"expired at a moment", policy(`github: {repository_id: "111"}`, "    expires: 2026-06-01T12:00:00Z"), nil, false},
-		{"a moment before", policy(`github: {repository_id: "111"}`, "    expires: 2026-06-01T12:00:01Z"), nil, true},
+		{"before its first day", policy(`github: {repository_id: "111"}`, "    not_before: 2026-06-02"), nil, false},
+		{"on its first day", policy(`github: {repository_id: "111"}`, "    not_before: 2026-06-01"), nil, true},
+		{"at its first moment", policy(`github: {repository_id: "111"}`, "    not_before: 2026-06-01T12:00:00Z"), nil, true},
+		{"before its first moment", policy(`github: {repository_id: "111"}`, "    not_before: 2026-06-01T14:00:01+02:00"), nil, false},
+		{"one of two repositories", policy(`github: {repository: [acme/gadget, acme/widget], repository_owner_id: "222"}`), nil, true},
+		{"none of two repositories", policy(`github: {repository: [acme/gadget, acme/gizmo], repository_owner_id: "222"}`), nil, false},
+		{"one of two ids", policy(`github: {repository_id: ["110", "111"]}`), nil, true},
+		{"a name or a pattern", policy(`github: {repository: [evil/x, "acme/*"], repository_owner_id: "222"}`), nil, true},
+		{"two patterns that begin alike", policy(`github: {repository: ["acme/a*", "acme/w*"], repository_owner_id: "222"}`), nil, true},
+		{"one of two workflows", policy(`github: {repository_id: "111", workflow: [ci.yml, release.yml]}`), nil, true},
+		{"none of two workflows", policy(`github: {repository_id: "111", workflow: [ci.yml, test.yml]}`), nil, false},
+		{"two workflows that differ between run and job", policy(`github: {repository_id: "111", workflow: [ci.yml, release.yml]}`), map[string]any{"job_workflow_ref": "acme/widget/.github/workflows/ci.yml@refs/tags/v1.0.0"}, false},
+		{"one of two environments", policy(`github: {repository_id: "111", environment: [prod, "rel*"]}`), nil, true},
+		{"lists, and a claim that is absent", policy(`github: {repository_id: "111", environment: [prod, release]}`), map[string]any{"environment": nil}, false},
+		{"lists, and a claim that is empty", policy(`github: {repository_id: "111", environment: [prod, "*"]}`), map[string]any{"environment": ""}, false},
+		{"the tag of a package", policy(`github: {repository_id: "111"}`, "    tag: '{package}-v{version}'"), map[string]any{"ref": "refs/tags/X-v1.0"}, true},
+		{"the tag of another package", policy(`github: {repository_id: "111"}`, "    tag: '{package}-v{version}'"), map[string]any{"ref": "refs/tags/y-v1.0"}, false},
+		{"a tag that splits in two ways", policy(`github: {repository_id: "111"}`, "    tag: '{version}-{package}'"), map[string]any{"ref": "refs/tags/1-0-x"}, false},
+		{"a tag that splits in one of two ways", policy(`github: {repository_id: "111"}`, "    tag: '{version}-{package}'"), map[string]any{"ref": "refs/tags/1.0-x"}, true},
+		{"a tag that is too long", policy(`github: {repository_id: "111"}`, "    tag: '{package}-v{version}'"), map[string]any{"ref": "refs/tags/x-v1." + strings.Repeat("0", 600)}, false},
+		{"not expired on its last day", policy(`github: {repository_id: "111"}`, "    not_after: 2026-06-01"), nil, true},
+		{"expired", policy(`github: {repository_id: "111"}`, "    not_after: 2026-05-31"), nil, false},
+		{"expired at a moment", policy(`github: {repository_id: "111"}`, "    not_after: 2026-06-01T12:00:00Z"), nil, false},
+		{"a moment before", policy(`github: {repository_id: "111"}`, "    not_after: 2026-06-01T12:00:01Z"), nil, true},
 		{"when with the target", policy(`github: {repository_id: "111"}`, `    when: target.package == "x" && target.version == "1" && target.registry == "internal-pypi" && target.action == "publish"`), nil, true},
 		{"when with the time", policy(`github: {repository_id: "111"}`, `    when: request.time < timestamp("2026-06-01T12:00:01Z")`), nil, true},
 		{"when with a number", policy(`github: {repository_id: "111"}`, `    when: claims.attempt < 3`), map[string]any{"attempt": json.Number("2")}, true},
@@ -419,7 +440,8 @@ func TestExplainAgreesWithDenial(t *testing.T) {
 		`  ok      action is "publish"`,
 		`  ok      event_name is "push"`,
 		`  ok      tag is "v1.0.0"`,
-		`  ok      expires is "2026-06-01T12:00:00Z"`,
+		`  ok      not_after is "2026-06-01T12:00:00Z"`,
+		`  ok      new_packages is "allowed"`,
 		`  ok      when is "true"`)
 	if diff := cmp.Diff(want, strings.ReplaceAll(e.String(), e.Policies[0].File, "F")); diff != "" {
 		t.Errorf("explanation (-want +got):\n%s", diff)

@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -48,8 +49,12 @@ func (p *Policy) asks(i int) bool {
 		return p.provider.Trigger != nil
 	case checkTag:
 		return p.tag != nil
-	case checkExpires:
-		return !p.expires.IsZero()
+	case checkNotBefore:
+		return !p.notBefore.IsZero()
+	case checkNotAfter:
+		return !p.notAfter.IsZero()
+	case checkNew:
+		return slices.ContainsFunc(p.grants, func(g grant) bool { return g.patterns() })
 	case checkWhen:
 		return p.when != nil
 	}

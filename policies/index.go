@@ -86,7 +86,7 @@ func (x *index) claim(p *Policy, g *grant) {
 		o.policies = append(o.policies, p)
 		o.exclusive = o.exclusive || p.exclusive
 	}
-	if len(g.globs) == 0 && !g.any {
+	if !g.patterns() {
 		return
 	}
 	globs := x.globs[g.registry]
@@ -105,16 +105,22 @@ func (x *index) publish(p *Policy, g *grant) {
 		s = &scope{provider: p.provider, any: &bucket{}}
 		x.scopes[key] = s
 	}
-	claim, value, stem := p.identity()
-	b := s.any
-	switch {
-	case claim == "":
-	case stem:
-		b = enter(&s.stems, claim, value)
-	default:
-		b = enter(&s.values, claim, value)
+	m := p.identity()
+	if m == nil {
+		s.any.policies = append(s.any.policies, p)
+		return
 	}
-	b.policies = append(b.policies, p)
+	for i := range m.values {
+		list, text := &s.values, m.values[i].text
+		if m.values[i].glob != nil {
+			list, text = &s.stems, m.values[i].glob.stem()
+		}
+		b := enter(list, m.claim, text)
+		// Two patterns of one policy may begin alike.
+		if n := len(b.policies); n == 0 || b.policies[n-1] != p {
+			b.policies = append(b.policies, p)
+		}
+	}
 }
 
 // enter finds or makes the bucket of a value.
@@ -160,7 +166,7 @@ func (b *bucket) finish(registry string) {
 		for _, name := range g.packages {
 			b.byPackage[name] = append(b.byPackage[name], p)
 		}
-		if len(g.globs) > 0 || g.any {
+		if g.patterns() {
 			if b.globs == nil {
 				b.globs = &globIndex{}
 			}
@@ -187,7 +193,7 @@ func (p *Policy) conditionKey() string {
 	if p.when != nil {
 		b.WriteString(p.when.text)
 	}
-	b.WriteString("\x00" + p.expires.String())
+	b.WriteString("\x00" + p.notBefore.String() + p.notAfter.String())
 	return b.String()
 }
 
@@ -266,7 +272,7 @@ func (x *globIndex) add(p *Policy, g *grant) {
 	if x.entries == nil {
 		x.entries = map[string][]globEntry{}
 	}
-	for _, one := range g.globs {
+	for _, one := range g.patternGlobs() {
 		e := ends{len(one.prefix()), len(one.suffix())}
 		known := false
 		for _, have := range x.ends {

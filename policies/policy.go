@@ -24,8 +24,11 @@ type Policy struct {
 	events    []string
 	tag       *tagPattern
 	when      *condition
-	expires   time.Time
 	exclusive bool
+	// notBefore and notAfter bound the time in which the policy grants: from the first on, and until just before the second.
+	// Either may be zero.
+	notBefore, notAfter time.Time
+	newPackages         newPackages
 
 	// What only tools ask for.
 	unpinned, anyPackage bool
@@ -34,70 +37,11 @@ type Policy struct {
 	number, column       int
 }
 
-// match is one claim that a publisher asks for.
-type match struct {
-	// name is the field's word in the policy ("repository", "claims.email").
-	name string
-	// field is the provider's description; nil for an open claim.
-	field *provider.Field
-	claim string
-	value string
-	glob  *glob
-	// at is where the value is written.
-	at spot
-	// equal are the claims that a template is compared with, without those that another field replaces.
-	equal []string
-}
-
-// grant is what a policy covers of one registry, its names in the form of the registry's ecosystem.
-type grant struct {
-	registry  string
-	ecosystem string
-	packages  []string
-	globs     []*glob
-	// any is true for a bare "*".
-	any bool
-}
-
-// covers is true where the grant names the package.
-func (g *grant) covers(pkg string) bool {
-	if g.any {
-		return true
-	}
-	for _, name := range g.packages {
-		if name == pkg {
-			return true
-		}
-	}
-	for _, one := range g.globs {
-		if one.match(pkg) {
-			return true
-		}
-	}
-	return false
-}
-
-// names shows what a grant covers.
-func (g *grant) names() string {
-	var list []string
-	list = append(list, g.packages...)
-	for _, one := range g.globs {
-		list = append(list, one.pattern)
-	}
-	if g.any {
-		list = append(list, "*")
-	}
-	return oneOf(list)
-}
-
-// grant finds the grant for a registry.
-func (p *Policy) grant(registry string) *grant {
-	for i := range p.grants {
-		if p.grants[i].registry == registry {
-			return &p.grants[i]
-		}
-	}
-	return nil
+// newPackages says whether the policy grants the first publish of a package that it does not name exactly.
+type newPackages struct {
+	allowed bool
+	// until is the end of the permission; zero: it does not end.
+	until time.Time
 }
 
 // actionSet is a set of actions.
@@ -128,41 +72,6 @@ func (s actionSet) String() string {
 		}
 	}
 	return oneOf(words)
-}
-
-// tagPattern is a `tag` rule: literal text around an optional {version}.
-type tagPattern struct {
-	text           string
-	prefix, suffix string
-	version        bool
-}
-
-const versionPlaceholder = "{version}"
-
-// newTagPattern compiles a rule.
-func newTagPattern(text string) (*tagPattern, error) {
-	bare := strings.Replace(text, versionPlaceholder, "", 1)
-	if strings.ContainsAny(bare, "{}*") {
-		return nil, fmt.Errorf("tag is %q, expected text around one %s at most, as in \"v%s\"", text, versionPlaceholder, versionPlaceholder)
-	}
-	prefix, suffix, version := strings.Cut(text, versionPlaceholder)
-	if strings.HasPrefix(prefix, "refs/") {
-		return nil, fmt.Errorf("tag is %q, expected the tag's own name without refs/tags/", text)
-	}
-	return &tagPattern{text: text, prefix: prefix, suffix: suffix, version: version}, nil
-}
-
-// match is true where a tag has the rule's form; version is the tag's part in the place of {version}.
-func (t *tagPattern) match(tag string) (version string, ok bool) {
-	if !t.version {
-		return "", tag == t.text
-	}
-	rest, ok := strings.CutPrefix(tag, t.prefix)
-	if !ok {
-		return "", false
-	}
-	rest, ok = strings.CutSuffix(rest, t.suffix)
-	return rest, ok && rest != ""
 }
 
 // oneOf shows a list of accepted values.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -20,23 +21,34 @@ func (w *writing) drawPolicy(t *rapid.T, name string) {
 	line := func(format string, args ...any) { fmt.Fprintf(&w.b, format+"\n", args...) }
 	line("  - name: %s", name)
 	line("    registry: %s", pick("registry", "internal-pypi", "staging-pypi", "[internal-pypi, staging-pypi]"))
-	line("    packages: %s", pick("packages", "[x]", "[y]", "[x, y]", `["x*"]`, `["x-*", y]`, `["*"]`))
+	gitlab := rapid.Bool().Draw(t, "gitlab")
+	template := "{claims.repository_name}"
+	if gitlab {
+		template = "{claims.project_name}"
+	}
+	line("    packages: %s", pick("packages", "[x]", "[y]", "[x, y]", `["x*"]`, `["x-*", y]`, `["*"]`, `["`+template+`"]`, `["x-`+template+`", y]`))
+	if rapid.Bool().Draw(t, "new") {
+		line("    new_packages: %s", pick("new_packages", "true", "false", "{until: 2026-06-01}", "{until: 2026-05-31}"))
+	}
+	if rapid.Bool().Draw(t, "timed") {
+		line("    %s", pick("time", "not_before: 2026-06-01", "not_before: 2026-06-02", "not_after: 2026-06-01", "not_after: 2026-05-31"))
+	}
 	line("    allow_any_package: true")
 	line("    actions: %s", pick("actions", "[publish]", "[read]", "[publish, yank]"))
-	if rapid.Bool().Draw(t, "gitlab") {
-		line("    publisher:\n      gitlab:\n        project_id: %s", pick("project_id", `"1"`, `"2"`))
-		w.optional(t, "project_path", "a/x", `"a/*"`, "b/x")
+	if gitlab {
+		line("    publisher:\n      gitlab:\n        project_id: %s", pick("project_id", `"1"`, `"2"`, `["1", "2"]`))
+		w.optional(t, "project_path", "a/x", `"a/*"`, "b/x", `[b/x, "a/*"]`)
 		w.optional(t, "environment", "release", `"rel*"`)
 	} else {
 		line("    publisher:\n      github:\n        repository_owner_id: %s", pick("owner_id", `"1"`, `"2"`))
-		line("        repository: %s", pick("repository", "a/x", `"a/*"`, "b/x"))
+		line("        repository: %s", pick("repository", "a/x", `"a/*"`, "b/x", "[a/x, b/x]", `["a/x*", "a/y*"]`))
 		w.optional(t, "repository_id", `"1"`, `"2"`)
-		w.optional(t, "workflow", "release.yml", "ci.yml")
+		w.optional(t, "workflow", "release.yml", "ci.yml", "[ci.yml, release.yml]")
 		w.optional(t, "environment", "release", `"rel*"`)
 		w.optional(t, "ref", "refs/tags/v1", `"refs/tags/*"`)
 	}
 	if rapid.Bool().Draw(t, "tag") {
-		line("    tag: %s", pick("tag", "v{version}", "v1"))
+		line("    tag: %s", pick("tag", "v{version}", "v1", "'{package}-{version}'"))
 	}
 	if rapid.Bool().Draw(t, "when") {
 		// Conditions that ask for claims; one that asks for the absence of a claim may well grow with it.
@@ -69,7 +81,7 @@ func drawRun(t *rapid.T) (*Identity, Target) {
 	if rapid.Bool().Draw(t, "gitlab run") {
 		id.Issuer, id.Provider = "gitlab", "gitlab"
 		id.Claims["project_path"], id.Claims["project_id"] = pick("path", "a/x", "a/y", "a/x/y", "b/x"), pick("id", "1", "2")
-		id.Claims["pipeline_source"], id.Claims["ref_path"] = pick("source", "push", "web", "api"), "refs/tags/v1"
+		id.Claims["pipeline_source"], id.Claims["ref_path"] = pick("source", "push", "web", "api"), pick("ref", "refs/tags/v1", "refs/tags/x-1")
 	} else {
 		id.Issuer, id.Provider = "github", "github"
 		repository := pick("repository", "a/x", "a/y", "b/x")
@@ -97,18 +109,27 @@ func loadDrawn(t *rapid.T, content string) *Set {
 	return newSet(env, []*compiled{c})
 }
 
+// rank orders decisions by how much they allow.
+func rank(d Decision) int {
+	switch {
+	case !d.Allow:
+		return 0
+	case d.Exists:
+		return 1
+	}
+	return 2
+}
+
 func TestPropertyFewerClaimsNeverAllowMore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		set := loadDrawn(t, drawSet(t, rapid.IntRange(1, 6).Draw(t, "policies")))
 		id, target := drawRun(t)
-		if set.Evaluate(id, target).Allow {
-			return
-		}
+		before := rank(set.Evaluate(id, target))
 		names := slices.Sorted(maps.Keys(id.Claims))
 		for range rapid.IntRange(1, 4).Draw(t, "removed") {
 			delete(id.Claims, rapid.SampledFrom(names).Draw(t, "claim"))
-			if d := set.Evaluate(id, target); d.Allow {
-				t.Fatalf("allowed by %s with fewer claims", d.Policy)
+			if d := set.Evaluate(id, target); rank(d) > before {
+				t.Fatalf("allowed by %s with fewer claims: %+v", d.Policy, d)
 			}
 		}
 	})
@@ -118,15 +139,13 @@ func TestPropertyMorePoliciesNeverDenyMore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		few := drawSet(t, rapid.IntRange(1, 5).Draw(t, "few"))
 		id, target := drawRun(t)
-		if !loadDrawn(t, few).Evaluate(id, target).Allow {
-			return
-		}
+		before := rank(loadDrawn(t, few).Evaluate(id, target))
 		w := &writing{}
 		w.b.WriteString(few)
 		for i := range rapid.IntRange(1, 20).Draw(t, "more") {
 			w.drawPolicy(t, fmt.Sprintf("q%d", i))
 		}
-		if d := loadDrawn(t, w.b.String()).Evaluate(id, target); !d.Allow {
+		if d := loadDrawn(t, w.b.String()).Evaluate(id, target); rank(d) < before {
 			t.Fatalf("denied with more policies: %+v", d)
 		}
 	})
@@ -138,19 +157,54 @@ func TestPropertyIndexAgreesWithLookingAtAll(t *testing.T) {
 		set := loadDrawn(t, drawSet(t, rapid.IntRange(1, 40).Draw(t, "policies")))
 		id, target := drawRun(t)
 		f := facts{id: id, target: target, clock: set.env.now}
-		want := slices.ContainsFunc(set.policies, func(p *Policy) bool { return p.allows(&f) })
+		want := 0
+		for _, p := range set.policies {
+			if p.allows(&f) {
+				want = max(want, rank(Decision{Allow: true, Exists: target.Package != "" && p.testNew(&f) == open}))
+			}
+		}
 		d := set.Evaluate(id, target)
-		if d.Allow != want {
-			t.Fatalf("got %+v, expected allow %v", d, want)
+		if rank(d) != want {
+			t.Fatalf("got %+v, expected rank %d", d, want)
 		}
 		if !d.Allow && d.Policy != "" && d.Field == "" {
 			t.Fatalf("a denial without a field: %+v", d)
 		}
 		if target.Package != "" {
-			claimed := slices.ContainsFunc(set.policies, func(p *Policy) bool { g := p.grant(target.Registry); return g != nil && g.covers(target.Package) })
+			claimed := slices.ContainsFunc(set.policies, func(p *Policy) bool {
+				g := p.grant(target.Registry)
+				return g != nil && (g.any || g.names(target.Package) ||
+					slices.ContainsFunc(g.patternGlobs(), func(one *glob) bool { return one.match(target.Package) }))
+			})
 			if got := set.Protected(target.Registry, target.Package); got != claimed {
 				t.Fatalf("Protected is %v, expected %v", got, claimed)
 			}
+		}
+	})
+}
+
+// What explains is what decides: the decision, the policies that grant, and the first check that differs.
+func TestPropertyExplainAgreesWithEvaluate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		set := loadDrawn(t, drawSet(t, rapid.IntRange(1, 20).Draw(t, "policies")))
+		id, target := drawRun(t)
+		d, e := set.Evaluate(id, target), set.Explain(id, target)
+		if diff := cmp.Diff(d, e.Decision); diff != "" {
+			t.Fatalf("decision (-evaluated +explained):\n%s", diff)
+		}
+		grants := false
+		for _, p := range e.Policies {
+			grants = grants || p.Grants
+			at := slices.IndexFunc(p.Checks, func(c Check) bool { return !c.OK && !c.Open })
+			if p.Grants != (at < 0) {
+				t.Fatalf("policy %s grants: %v, but its checks say\n%s", p.Policy, p.Grants, e)
+			}
+			if !d.Allow && p.Policy == d.Policy && (p.Checks[at].Field != d.Field || p.Checks[at].Got != d.Got || p.Checks[at].Want != d.Want) {
+				t.Fatalf("the denial is %+v, the first check that differs %+v", d, p.Checks[at])
+			}
+		}
+		if grants != d.Allow {
+			t.Fatalf("decision %+v, explanation\n%s", d, e)
 		}
 	})
 }

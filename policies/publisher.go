@@ -23,6 +23,7 @@ func (c *compiler) publisher(p *Policy, n *yaml.Node) {
 		return
 	}
 	prov, _ := provider.Get(entries[0].key)
+	c.publisherNode = entries[0].value
 	field := join(c.at("publisher"), prov.Name)
 	before := len(c.errors)
 	given := c.mapping(entries[0].value, field, fieldNames(prov))
@@ -44,10 +45,7 @@ func (c *compiler) publisher(p *Policy, n *yaml.Node) {
 	}
 	// The provider's order, so that the first field that differs does not depend on how a file is written.
 	slices.SortStableFunc(p.matches, func(a, b match) int { return place(prov, a.field) - place(prov, b.field) })
-	c.pinned(p, prov, entries[0].value, field)
-	if len(c.errors) == before {
-		p.provider = prov
-	}
+	p.provider = prov
 }
 
 // place is a field's place in its provider's list; open claims come last.
@@ -71,41 +69,75 @@ func fieldNames(prov *provider.Provider) []string {
 
 // match compiles one publisher field.
 func (c *compiler) match(p *Policy, f *provider.Field, e entry, field string, replaced map[string]bool) {
-	read := c.line
-	if f.Stable != "" {
-		read = c.quoted
-	}
-	value, ok := read(e.value, field)
-	if !ok {
-		return
-	}
-	m := match{name: f.Name, field: f, claim: f.Claim, value: value, at: spotOf(e.value)}
+	m := match{name: f.Name, field: f, claim: f.Claim, at: spotOf(e.value)}
 	for _, claim := range f.EqualClaims {
 		if !replaced[claim] {
 			m.equal = append(m.equal, claim)
 		}
 	}
-	switch {
-	case f.Equals != nil && len(m.equal) == 0:
+	if f.Equals != nil && len(m.equal) == 0 {
 		c.fail(e.name, field, "another field of this publisher replaces all that %s compares; leave one of them out", f.Name)
 		return
-	case f.Kind == provider.BoolString || f.Kind == provider.Bool:
-		if value != "true" && value != "false" {
-			c.fail(e.value, field, "%q, expected \"true\" or \"false\", in quotes", clip(value))
-			return
-		}
-	case isGlob(value) && !f.Glob:
-		c.fail(e.value, field, "%q is a pattern, and %s takes exact values only", clip(value), f.Name)
-		return
-	case isGlob(value):
-		one, err := newGlob(value)
-		if err != nil {
-			c.fail(e.value, field, "%v", err)
-			return
-		}
-		m.glob = one
 	}
+	m.values = c.values(e.value, field, f)
 	p.matches = append(p.matches, m)
+}
+
+// values reads what a publisher's field accepts: one value, or a list of which one is enough. A nil field is an open claim.
+func (c *compiler) values(n *yaml.Node, field string, f *provider.Field) []value {
+	nodes := c.list(n, field, true)
+	values := make([]value, 0, len(nodes))
+	for i, one := range nodes {
+		at := field
+		if n.Kind == yaml.SequenceNode {
+			at = fmt.Sprintf("%s[%d]", field, i)
+		}
+		v, ok := c.value(one, at, f)
+		if !ok {
+			continue
+		}
+		for _, have := range values {
+			if have.text == v.text {
+				c.fail(one, at, "the value %q is written twice", clip(v.text))
+			}
+		}
+		values = append(values, v)
+	}
+	return values
+}
+
+// value reads one value of a field; ok is false after an error.
+func (c *compiler) value(n *yaml.Node, field string, f *provider.Field) (v value, ok bool) {
+	read := c.line
+	if f != nil && f.Stable != "" {
+		read = c.quoted
+	}
+	text, ok := read(n, field)
+	if !ok {
+		return v, false
+	}
+	v = value{text: text, at: spotOf(n)}
+	switch {
+	case f != nil && (f.Kind == provider.BoolString || f.Kind == provider.Bool):
+		if text != "true" && text != "false" {
+			c.fail(n, field, "%q, expected \"true\" or \"false\", in quotes", clip(text))
+			return v, false
+		}
+	case isGlob(text) && f == nil:
+		c.fail(n, field, "%q is a pattern, and claims take exact values only", clip(text))
+		return v, false
+	case isGlob(text) && !f.Glob:
+		c.fail(n, field, "%q is a pattern, and %s takes exact values only", clip(text), f.Name)
+		return v, false
+	case isGlob(text):
+		one, err := newGlob(text)
+		if err != nil {
+			c.fail(n, field, "%v", err)
+			return v, false
+		}
+		v.glob = one
+	}
+	return v, true
 }
 
 // open compiles claims by their own names, compared exactly.
@@ -115,10 +147,6 @@ func (c *compiler) open(p *Policy, prov *provider.Provider, n *yaml.Node, field 
 		c.fail(n, field, "the mapping is empty; leave the field out or name at least one claim")
 	}
 	for _, e := range entries {
-		value, ok := c.line(e.value, join(field, e.key))
-		if !ok {
-			continue
-		}
 		if _, known := prov.Claims[e.key]; known {
 			c.fail(e.name, join(field, e.key), "this claim has a publisher field of its own; use that")
 			continue
@@ -127,17 +155,16 @@ func (c *compiler) open(p *Policy, prov *provider.Provider, n *yaml.Node, field 
 			c.fail(e.name, join(field, e.key), "the issuer's configuration and the gateway check this claim; leave it out")
 			continue
 		}
-		if isGlob(value) {
-			c.fail(e.value, join(field, e.key), "%q is a pattern, and claims take exact values only", clip(value))
-			continue
-		}
-		p.matches = append(p.matches, match{name: openClaims + "." + e.key, claim: e.key, value: value, at: spotOf(e.value)})
+		values := c.values(e.value, join(field, e.key), nil)
+		p.matches = append(p.matches, match{name: openClaims + "." + e.key, claim: e.key, values: values, at: spotOf(e.value)})
 	}
 }
 
 // pinned asks for the repository and for a stable id of it or of its owner: names pass to others, and ids do not.
-func (c *compiler) pinned(p *Policy, prov *provider.Provider, n *yaml.Node, field string) {
-	var named, stable, any bool
+func (c *compiler) pinned(p *Policy) {
+	prov := p.provider
+	n, field := c.publisherNode, join(c.at("publisher"), prov.Name)
+	named, stable, any := p.followsRepository(prov), false, false
 	var loose *match
 	for i := range p.matches {
 		m := &p.matches[i]
@@ -148,7 +175,7 @@ func (c *compiler) pinned(p *Policy, prov *provider.Provider, n *yaml.Node, fiel
 		named = named || m.field.Names == provider.Repository || m.field.Stable == provider.Repository
 		stable = stable || m.field.Stable != ""
 		any = any || m.field.Names != "" || m.field.Stable != ""
-		if m.glob != nil && m.field.Names != "" && startsOpen(m.value) {
+		if m.loose() != "" {
 			loose = m
 		}
 	}
@@ -156,19 +183,13 @@ func (c *compiler) pinned(p *Policy, prov *provider.Provider, n *yaml.Node, fiel
 	case !any:
 		c.fail(n, field, "nothing here says whose run it is; name %s", identifying(prov, "", true))
 	case loose != nil && !stable:
-		c.fail(n, join(field, loose.name), "%q begins with a pattern and no stable id is named, so that a stranger's run could match; write the first part out or add %s", loose.value, identifying(prov, "", false))
+		c.fail(n, join(field, loose.name), "%q begins with a pattern and no stable id is named, so that a stranger's run could match; write the first part out or add %s", loose.loose(), identifying(prov, "", false))
 	case c.unpinned:
 	case !named:
 		c.fail(n, field, "no repository is named; add %s, or say allow_unpinned: true", identifying(prov, provider.Repository, true))
 	case !stable && prov.Pinned():
 		c.fail(n, field, "names can pass to other owners, and no stable id is named; add %s (in quotes), or say allow_unpinned: true", identifying(prov, "", false))
 	}
-}
-
-// startsOpen is true where the first part of a pattern holds a star.
-func startsOpen(pattern string) bool {
-	first, _, _ := strings.Cut(pattern, "*")
-	return !strings.ContainsAny(first, separators)
 }
 
 // identifying lists the fields that are stable ids and, with names, those that are names, of a subject or of any.
@@ -238,57 +259,3 @@ func (c *compiler) tag(p *Policy) {
 	}
 	p.tag = rule
 }
-
-// identity is the claim by which the index finds a policy: the most telling value that is written out.
-func (p *Policy) identity() (claim, value string, stem bool) {
-	best := 100
-	for _, m := range p.matches {
-		rank, literal, prefix := m.rank()
-		if rank < best {
-			best, claim, value, stem = rank, m.claim, literal, prefix
-		}
-	}
-	return claim, value, stem
-}
-
-// rank orders the fields by how few policies share a value: a repository's id, its name, its owner's id and name, a
-// literal beginning, then anything else that is written out. A field that no index can use ranks last.
-func (m *match) rank() (rank int, literal string, stem bool) {
-	if m.field != nil && m.field.Equals != nil {
-		return 100, "", false
-	}
-	if m.glob != nil {
-		if start := m.glob.stem(); start != "" && m.field.Names != "" {
-			return 5, start, true
-		}
-		return 100, "", false
-	}
-	switch {
-	case m.field == nil:
-		return 6, m.value, false
-	case m.field.Stable == provider.Repository:
-		return 1, m.value, false
-	case m.field.Names == provider.Repository:
-		return 2, m.value, false
-	case m.field.Stable == provider.Owner:
-		return 3, m.value, false
-	case m.field.Names == provider.Owner:
-		return 4, m.value, false
-	}
-	return 7, m.value, false
-}
-
-// owner is the id that tells whether a token may be told what this policy wants: the owner's, or else the repository's.
-func (p *Policy) owner() (claim, value string) {
-	for _, subject := range []provider.Subject{provider.Owner, provider.Repository} {
-		for _, m := range p.matches {
-			if m.field != nil && m.field.Stable == subject {
-				return m.claim, m.value
-			}
-		}
-	}
-	return "", ""
-}
-
-// String names a match for conditions that are compared with each other.
-func (m *match) String() string { return fmt.Sprintf("%s=%q%v", m.name, m.value, m.equal) }

@@ -32,8 +32,12 @@ type Package struct {
 	// Pattern is the name or pattern in the ecosystem's spelling.
 	Pattern string `json:"pattern"`
 	// Glob is true for a pattern with a "*", Any for one that covers every name there is.
-	Glob     bool     `json:"glob,omitempty"`
-	Any      bool     `json:"any,omitempty"`
+	Glob bool `json:"glob,omitempty"`
+	Any  bool `json:"any,omitempty"`
+	// Template is true for a name that is made of claims, as it is written; Covers is then the pattern of all names that it
+	// can give.
+	Template bool     `json:"template,omitempty"`
+	Covers   string   `json:"covers,omitempty"`
 	Position Position `json:"position"`
 }
 
@@ -41,7 +45,7 @@ type Package struct {
 type Field struct {
 	// Name is the field's word in the policy ("repository"); a claim by its own name is "claims.NAME".
 	Name string `json:"name"`
-	// Position is that of the field's value.
+	// Position is that of the field's value, or of its list.
 	Position Position `json:"position"`
 	// Claim is the claim that is compared; empty where Equal has those that are compared with a template of the provider.
 	Claim string `json:"claim,omitempty"`
@@ -93,7 +97,7 @@ func (p *Policy) Grants() []Grant {
 		g := &p.grants[i]
 		list[i] = Grant{Registry: g.registry, Ecosystem: g.ecosystem, Position: p.item("registry", i)}
 		// Each entry of the file is one of the grant's names, patterns, or the bare star: in that order within their kind.
-		names, globs := g.packages, g.globs
+		names, globs, templates := g.packages, g.globs, g.templates
 		for j, kind := range p.packageKinds {
 			one := Package{Position: p.item("packages", j)}
 			switch kind {
@@ -101,6 +105,8 @@ func (p *Policy) Grants() []Grant {
 				one.Pattern, names = names[0], names[1:]
 			case packageGlob:
 				one.Pattern, one.Glob, globs = globs[0].pattern, true, globs[1:]
+			case packageTemplate:
+				one.Pattern, one.Template, one.Covers, templates = templates[0].text, true, templates[0].glob.pattern, templates[1:]
 			case packageAny:
 				one.Pattern, one.Glob, one.Any = "*", true, true
 			}
@@ -116,7 +122,9 @@ func (p *Policy) Fields() []Field {
 	for i := range p.matches {
 		m := &p.matches[i]
 		f := Field{Name: m.name, Position: m.at.position(), Claim: m.claim, Equal: slices.Clone(m.equal)}
-		f.Values = []Value{{Text: m.value, Glob: m.glob != nil, Position: f.Position}}
+		for _, v := range m.values {
+			f.Values = append(f.Values, Value{Text: v.text, Glob: v.glob != nil, Position: v.at.position()})
+		}
 		if m.field != nil {
 			f.Stable, f.Names, f.Gate = string(m.field.Stable), string(m.field.Names), string(m.field.Gate)
 			if m.field.Equals != nil {
@@ -156,8 +164,17 @@ func (p *Policy) When() string {
 	return p.when.text
 }
 
-// NotAfter is the moment from which the policy grants nothing; zero: it does not end.
-func (p *Policy) NotAfter() time.Time { return p.expires }
+// NotBefore is the moment from which the policy grants; zero: it always did.
+func (p *Policy) NotBefore() time.Time { return p.notBefore }
+
+// NotAfter is the moment from which the policy grants nothing any more; zero: it does not end.
+func (p *Policy) NotAfter() time.Time { return p.notAfter }
+
+// NewPackages is true where the policy grants the first publish of packages that it does not name exactly, and until when;
+// zero: without end.
+func (p *Policy) NewPackages() (allowed bool, until time.Time) {
+	return p.newPackages.allowed, p.newPackages.until
+}
 
 // Exclusive is true where the policy claims its packages for trusted publishing in mode claimed.
 func (p *Policy) Exclusive() bool { return p.exclusive }
@@ -232,6 +249,7 @@ type packageKind uint8
 const (
 	packageName packageKind = iota
 	packageGlob
+	packageTemplate
 	packageAny
 )
 
