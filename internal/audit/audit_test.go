@@ -220,6 +220,9 @@ func TestRecordFailsClosed(t *testing.T) {
 	if s := stream.Status(); s.Error == "" || s.Since != at || s.Seq != 1 {
 		t.Errorf("status: %+v, want the error, since when, and seq 1", s)
 	}
+	if err := l.Ready(); err == nil || !strings.Contains(err.Error(), "audit file") || !strings.Contains(err.Error(), full.Error()) {
+		t.Errorf("Ready: %v, want the sink's name and error", err)
+	}
 	sink.fail(nil)
 	for len(kinds(t, sink.text())) < 2 {
 		<-sink.wrote
@@ -227,6 +230,9 @@ func TestRecordFailsClosed(t *testing.T) {
 	record(t, l, "d")
 	if s := stream.Status(); s.Error != "" || !s.Since.IsZero() || s.Seq != 3 {
 		t.Errorf("status: %+v, want no error and seq 3", s)
+	}
+	if err := l.Ready(); err != nil {
+		t.Errorf("Ready: %v, want none", err)
 	}
 	if err := stream.Close(); err != nil {
 		t.Error(err)

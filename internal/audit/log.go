@@ -86,6 +86,17 @@ func (l *Log) Record(ctx context.Context, event model.Event) error {
 	return first
 }
 
+// Ready is an error while a sink fails. A sink that works again is noticed by itself, since what it could not write is tried
+// again.
+func (l *Log) Ready() error {
+	for _, s := range l.streams {
+		if status := s.Status(); status.Error != "" {
+			return fmt.Errorf("%s: failing since %s: %s", status.Sink, status.Since.Format(time.RFC3339), status.Error)
+		}
+	}
+	return nil
+}
+
 // Note records without waiting. An event that cannot be kept is counted and logged, and a later line says how many were
 // lost.
 func (l *Log) Note(event model.Event) {

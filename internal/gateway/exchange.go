@@ -120,11 +120,15 @@ func (t *transaction) mint(exchanger ecosystem.Exchanger, ex model.Exchange, gro
 	if err != nil {
 		return err
 	}
-	if err := t.claimExchange(ex); err != nil {
-		return err
-	}
+	// Minted before the identity token is burned: what fails without it must not cost the client its token.
 	token, err := t.g.Tokens.Mint(t.r.Context(), grant, urls)
 	if err != nil {
+		return err
+	}
+	if err := t.g.Auditor.Ready(); err != nil {
+		return model.Deny(model.CodeAuditUnavailable).Because(err)
+	}
+	if err := t.claimExchange(ex); err != nil {
 		return err
 	}
 	t.event.PublishToken, t.event.Registries, t.event.Decision = grant.ID, grant.Registries, "allow"
@@ -189,8 +193,12 @@ func (t *transaction) anyAction(target model.Target) model.Decision {
 }
 
 // claimExchange burns the identity token: once for all, or once for each package where the exchange names it. The first
-// claim keeps an exchanged token from being used directly.
+// claim keeps an exchanged token from being used directly. A token that many jobs share is not burned: it is good for one
+// exchange of each job, each release of it for one of the publish tokens, and never used directly.
 func (t *transaction) claimExchange(ex model.Exchange) error {
+	if t.g.Verifier.Shared(t.id.Issuer) {
+		return nil
+	}
 	key := t.replayKey()
 	if err := t.hold(key, "exchange"); err != nil {
 		return err

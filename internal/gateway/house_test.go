@@ -369,6 +369,15 @@ func (n *notebook) Record(_ context.Context, e model.Event) error {
 	return nil
 }
 
+func (n *notebook) Ready() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.broken {
+		return errors.New("disk full")
+	}
+	return nil
+}
+
 func (n *notebook) Note(e model.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -28,6 +28,10 @@ func (t *transaction) authenticate() error {
 	if err != nil {
 		return err
 	}
+	if t.g.Verifier.Shared(id.Issuer) {
+		return model.Deny(model.CodeDirectOff).Differ("token", "one that many jobs read", "a publish token").
+			Hinted("exchange the identity token first, since many jobs share it: POST /_/oidc/mint-token on this host (uv, pdm and the publish action do)")
+	}
 	t.id = id
 	return t.current()
 }
@@ -103,9 +107,15 @@ func refusal(d model.Decision) *model.Denial {
 	return denial
 }
 
-// claim makes the token belong to one release (a directly used identity token) or one file (a single-use publish token). It
-// runs after the policy matched, so that a refused token is not burned.
+// claim makes the token belong to one release (a directly used identity token) or one file (a single-use publish token), and
+// a release of an identity token that many jobs share to one of its publish tokens. It runs after the policy matched, so that
+// a refused token is not burned.
 func (t *transaction) claim(target model.Target) error {
+	if t.grant != nil && t.g.Verifier.Shared(t.id.Issuer) {
+		if err := t.hold(t.replayKey()+"/release/"+target.Release(), t.grant.ID); err != nil {
+			return err
+		}
+	}
 	switch {
 	case t.grant == nil:
 		if since := t.g.Store.Since(); t.id.IssuedAt.Before(since) {

@@ -18,6 +18,8 @@ type Verifier interface {
 	Verify(ctx context.Context, raw string, audiences []string) (*model.Identity, error)
 	// Active is true while an issuer of that name is configured and enabled.
 	Active(issuer string) bool
+	// Shared is true where many jobs read one token of the issuer: a use by one job then says nothing about the others.
+	Shared(issuer string) bool
 	// Run picks the run's own claims for the audit (repository, ids, workflow, ref, sha, run id, actor).
 	Run(id *model.Identity) map[string]string
 }
@@ -47,6 +49,8 @@ type Policies interface {
 type Auditor interface {
 	// Record returns once the event is durable; an error means that it is not, and a publish is refused.
 	Record(ctx context.Context, event model.Event) error
+	// Ready is an error while events cannot be made durable; asked before a token is burned that the record would be about.
+	Ready() error
 	// Note records without waiting; used for outcomes and denials.
 	Note(event model.Event)
 }

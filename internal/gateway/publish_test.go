@@ -330,3 +330,17 @@ func TestInvariantDenyByDefault(t *testing.T) {
 		})
 	}
 }
+
+// TestExchangeThatFailsBurnsNothing: the identity token is still good once the part that failed works again.
+func TestExchangeThatFailsBurnsNothing(t *testing.T) {
+	h := open(t)
+	token := h.identity()
+	h.audit.broken = true
+	if _, a := h.exchange(token); a.status != http.StatusServiceUnavailable {
+		t.Fatalf("with a broken audit: got %d %s, expected 503", a.status, a.body)
+	}
+	h.audit.broken = false
+	if _, a := h.exchange(token); a.status != http.StatusOK {
+		t.Errorf("once it works again: got %d %s, expected 200", a.status, a.body)
+	}
+}

@@ -72,6 +72,12 @@ func (v *Verifier) Active(issuer string) bool {
 	return ok && !i.config.Disabled
 }
 
+// Shared is true where many jobs read one token of the issuer of that name, as from a file in a pod.
+func (v *Verifier) Shared(issuer string) bool {
+	i, ok := v.byName[issuer]
+	return ok && i.provider.Shared
+}
+
 // Run picks the run's own claims for the audit, as the identity's provider lists them.
 func (v *Verifier) Run(id *model.Identity) map[string]string {
 	if id == nil {
