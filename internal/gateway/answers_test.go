@@ -39,6 +39,12 @@ func TestWhatComesBackFromTheRegistry(t *testing.T) {
 		{name: "a credential in a header", behave: drained(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Debug", r.Header.Get("Authorization"))
 		}), status: 502, code: model.CodeUpstreamQuotedCredential},
+		{name: "a credential in the header of a large answer", behave: drained(func(w http.ResponseWriter, r *http.Request) {
+			_, password, _ := r.BasicAuth()
+			w.Header().Set("X-Debug", "used "+password)
+			w.Header().Set("Content-Length", "200000")
+			_, _ = io.WriteString(w, strings.Repeat("x", 200_000))
+		}), status: 502, code: model.CodeUpstreamQuotedCredential},
 		{name: "a redirect", behave: drained(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://elsewhere.example/", http.StatusTemporaryRedirect)
 		}), status: 502, code: model.CodeUpstreamRedirected},

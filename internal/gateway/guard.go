@@ -3,8 +3,10 @@ package gateway
 import (
 	"bytes"
 	"encoding/base64"
+	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +57,10 @@ func (g *guard) WriteHeader(status int) {
 	}
 	g.wrote, g.status = true, status
 	if g.denial = g.judge(status); g.denial != nil {
+		return
+	}
+	if g.quotedInHeader() {
+		g.denial = model.Deny(model.CodeUpstreamQuotedCredential).Because(statusError(status))
 		return
 	}
 	if len(g.secrets) > 0 && g.mayQuote() {
@@ -144,7 +150,7 @@ func (g *guard) SetWriteDeadline(at time.Time) error {
 func (g *guard) settle() {
 	g.holds = false
 	for _, secret := range g.secrets {
-		if bytes.Contains(g.held, []byte(secret)) || headerContains(g.header, secret) {
+		if bytes.Contains(g.held, []byte(secret)) {
 			g.denial = model.Deny(model.CodeUpstreamQuotedCredential).Because(statusError(g.status))
 			g.held = nil
 			return
@@ -215,12 +221,25 @@ func (g *guard) location() {
 	}
 }
 
-// secretsOf lists the texts by which an answer could quote a credential.
+// pythonEscapes turns HTML's escapes as Go writes them into those of Python.
+var pythonEscapes = strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;")
+
+// secretsOf lists the texts by which an answer could quote a credential: as it is, and as JSON, HTML and URLs escape it.
 func secretsOf(cred model.Credential) []string {
 	var out []string
 	add := func(s string) {
-		if len(s) >= minSecret {
-			out = append(out, s)
+		if len(s) < minSecret {
+			return
+		}
+		out = append(out, s)
+		if isBase64(strings.TrimRight(s, "=")) {
+			return // most tokens: there is nothing to escape
+		}
+		quoted, page := strconv.Quote(s), html.EscapeString(s)
+		for _, form := range []string{quoted[1 : len(quoted)-1], page, pythonEscapes.Replace(page), url.QueryEscape(s), url.PathEscape(s)} {
+			if !slices.Contains(out, form) {
+				out = append(out, form)
+			}
 		}
 	}
 	for _, values := range cred.Header {
@@ -242,10 +261,11 @@ func secretsOf(cred model.Credential) []string {
 	return out
 }
 
-func headerContains(h http.Header, secret string) bool {
-	for _, values := range h {
-		for _, v := range values {
-			if strings.Contains(v, secret) {
+// quotedInHeader is true where the answer's header, of an answer of any size, quotes the credential.
+func (g *guard) quotedInHeader() bool {
+	for _, secret := range g.secrets {
+		for _, values := range g.header {
+			if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, secret) }) {
 				return true
 			}
 		}

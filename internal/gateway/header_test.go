@@ -155,3 +155,15 @@ func BenchmarkMisplaced(b *testing.B) {
 		_ = g.misplaced(r, nil)
 	}
 }
+
+// TestSecretsInEveryEscape: a registry's error page quotes a password as its template escapes it.
+func TestSecretsInEveryEscape(t *testing.T) {
+	got := secretsOf(model.Credential{Header: http.Header{"Authorization": {basic("publisher", `p"a<s&s w%rd`)}}})
+	want := []string{
+		strings.TrimPrefix(basic("publisher", `p"a<s&s w%rd`), "Basic "),
+		`p"a<s&s w%rd`, `p\"a<s&s w%rd`, "p&#34;a&lt;s&amp;s w%rd", "p&quot;a&lt;s&amp;s w%rd", "p%22a%3Cs%26s+w%25rd", "p%22a%3Cs&s%20w%25rd",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
