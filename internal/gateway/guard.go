@@ -47,8 +47,14 @@ type guard struct {
 	denial *model.Denial
 }
 
-// Header is the registry's answer's header, kept apart until it is judged.
-func (g *guard) Header() http.Header { return g.header }
+// Header is the registry's answer's header, kept apart until it is judged. What is added after the status, as trailers are, is
+// dropped.
+func (g *guard) Header() http.Header {
+	if g.wrote {
+		return http.Header{}
+	}
+	return g.header
+}
 
 // WriteHeader judges the registry's status.
 func (g *guard) WriteHeader(status int) {
@@ -56,6 +62,7 @@ func (g *guard) WriteHeader(status int) {
 		return // informational answers tell nothing that may pass before the verdict
 	}
 	g.wrote, g.status = true, status
+	g.header.Del("Trailer")
 	if g.denial = g.judge(status); g.denial != nil {
 		return
 	}
