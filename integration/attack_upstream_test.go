@@ -51,7 +51,9 @@ func whole(answer func(r *http.Request) string) behave {
 	}
 }
 
-func says(answer string) func(*http.Request) string { return func(*http.Request) string { return answer } }
+func says(answer string) func(*http.Request) string {
+	return func(*http.Request) string { return answer }
+}
 
 // TestMisbehavingRegistry puts registries behind the gateway that lie, leave and gossip. What the client gets is a denial with its
 // code, or what an honest registry could have said; never a success that was not one, and never the credential.
