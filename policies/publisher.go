@@ -151,6 +151,12 @@ func (c *compiler) open(p *Policy, prov *provider.Provider, n *yaml.Node, field 
 			c.fail(e.name, join(field, e.key), "this claim has a publisher field of its own; use that")
 			continue
 		}
+		if strings.HasPrefix(e.key, "/") {
+			if err := provider.CheckPointer(e.key); err != nil {
+				c.fail(e.name, join(field, e.key), "%v", err)
+				continue
+			}
+		}
 		if slices.Contains([]string{"iss", "aud", "exp", "nbf", "iat"}, e.key) {
 			c.fail(e.name, join(field, e.key), "the issuer's configuration and the gateway check this claim; leave it out")
 			continue
@@ -177,6 +183,11 @@ func (c *compiler) pinned(p *Policy) {
 		any = any || m.field.Names != "" || m.field.Stable != ""
 		if m.loose() != "" {
 			loose = m
+		}
+	}
+	for _, f := range prov.Fields {
+		if f.Needed && !slices.ContainsFunc(p.matches, func(m match) bool { return m.field == f }) {
+			c.fail(n, field, "%s is missing, without which a stranger's run could match; add it", f.Name)
 		}
 	}
 	switch {

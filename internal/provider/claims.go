@@ -6,11 +6,14 @@ import (
 	"strings"
 )
 
-// Value finds a claim by the name that the provider gives it, or by its own key where the provider does not know it. It is
-// false where the claim is absent or null.
+// Value finds a claim by the name that the provider gives it; where the provider does not know it, by its own key, or by the
+// path of its keys if the name begins with a slash (see Below). It is false where the claim is absent or null.
 func (p *Provider) Value(claims map[string]any, name string) (any, bool) {
 	c, known := p.Claims[name]
 	if !known {
+		if strings.HasPrefix(name, "/") {
+			return Below(claims, name)
+		}
 		v := claims[name]
 		return v, v != nil
 	}

@@ -97,7 +97,7 @@ func (p *Provider) prepare() error {
 	if err := p.Issuer.compile(); err != nil {
 		return err
 	}
-	return errors.Join(p.checkNames(), p.prepareFields(), p.checkRun(), p.checkSample())
+	return errors.Join(p.checkNames(), p.prepareFields(), p.checkRun(), p.checkSample(), p.Docs.check())
 }
 
 // checkNames checks what stands alone.
@@ -203,6 +203,11 @@ func (p *Provider) checkRun() error {
 	}
 	if err := p.declaredStrings(p.Run); err != nil {
 		return fmt.Errorf("run: %w", err)
+	}
+	for _, name := range p.Run {
+		if p.Claims[name].After != "" {
+			return fmt.Errorf("run: %q is a part of a claim; list the whole", name)
+		}
 	}
 	if t := p.Trigger; t != nil {
 		if err := p.declaredStrings([]string{t.Claim}); err != nil {

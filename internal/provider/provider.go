@@ -12,10 +12,15 @@ type Provider struct {
 	// Title is the platform's own name, Source where its facts are documented.
 	Title  string `yaml:"title"`
 	Source string `yaml:"source"`
+	// Sources are further pages that facts of the file come from.
+	Sources []string `yaml:"sources"`
 	// Issuer says which issuer URLs the platform has.
 	Issuer IssuerForms `yaml:"issuer"`
 	// AudienceArray is true where the platform may send aud as an array.
 	AudienceArray bool `yaml:"audience_array"`
+	// Audience is what aud always is where jobs cannot choose it: a text, in which {issuer} stands for iss and
+	// {issuer_address} for iss without its scheme. Empty: the job chooses. No other provider's tokens may carry it.
+	Audience string `yaml:"audience"`
 	// JTI says whether tokens carry an id of their own.
 	JTI Presence `yaml:"jti"`
 	// Shared is true where many jobs read one token, as from a file in a pod: a use by one job then says nothing about
@@ -37,6 +42,8 @@ type Provider struct {
 	Run []string `yaml:"run"`
 	// Sample is a claim set as the platform documents it, without iss, aud, iat, nbf and exp.
 	Sample map[string]any `yaml:"sample"`
+	// Docs are the parts of the platform's page that no fact tells.
+	Docs Docs `yaml:"docs"`
 
 	fields map[string]*Field
 }
@@ -113,6 +120,8 @@ type Field struct {
 	Replaces string `yaml:"replaces"`
 	// Gate says what of a run the field holds back, beyond whose it is; empty: nothing.
 	Gate Gate `yaml:"gate"`
+	// Needed is true where every policy must have the field, because without it the publisher speaks for strangers' code too.
+	Needed bool `yaml:"needed"`
 	// About is one line for documentation.
 	About string `yaml:"about"`
 }

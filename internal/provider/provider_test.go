@@ -1,8 +1,6 @@
 package provider
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,9 +9,6 @@ import (
 )
 
 func TestEmbeddedFilesLoad(t *testing.T) {
-	if diff := cmp.Diff([]string{"github", "gitlab", "oidc"}, Names()); diff != "" {
-		t.Errorf("names (-want +got):\n%s", diff)
-	}
 	for _, name := range Names() {
 		if _, err := loadEmbedded(name); err != nil {
 			t.Error(err)
@@ -27,47 +22,45 @@ func TestEmbeddedFilesLoad(t *testing.T) {
 	}
 }
 
-// The format fits the platforms that have no file of their own yet: odd keys, objects, lists, numbers, lists of audiences,
-// tokens without an id.
-func TestOtherPlatformsFit(t *testing.T) {
-	files, err := filepath.Glob("testdata/platforms/*.yaml")
-	if err != nil || len(files) != 13 {
-		t.Fatalf("%d files, %v", len(files), err)
-	}
+// What each platform is known for: which claims are stable ids, how a tag is found, which tokens are shared, whose audience is fixed.
+func TestFacts(t *testing.T) {
 	type facts struct {
 		Owner, Repository string // the stable claims
 		Tag               string
-		Array             bool
+		Array, Shared     bool
 		JTI               Presence
+		Audience          string
+		Needed            []string
 	}
 	want := map[string]facts{
-		"activestate": {Owner: "organization_id", JTI: Always},
-		"azuredevops": {Owner: "org_id", Repository: "rpo_id", Tag: "v1", JTI: Sometimes},
-		"bitbucket":   {Owner: "workspace_uuid", Repository: "repository_uuid", Array: true, JTI: Never},
-		"buddy":       {JTI: Sometimes},
-		"buildkite":   {Owner: "organization_id", Repository: "pipeline_id", Tag: "v1", JTI: Never},
-		"circleci":    {Owner: "org_id", Repository: "project_id", Tag: "v1", JTI: Never},
-		"codefresh":   {Owner: "account_id", Repository: "pipeline_id", JTI: Sometimes},
-		"forgejo":     {Owner: "repository_owner_id", Repository: "repository_id", Tag: "v1", JTI: Sometimes},
-		"gitea":       {Owner: "repository_owner_id", Repository: "repository_id", Tag: "v1", JTI: Sometimes},
-		"google":      {Repository: "sub", JTI: Never},
-		"jenkins":     {Array: true, JTI: Never},
-		"kubernetes":  {Repository: "serviceaccount_uid", Array: true, JTI: Sometimes},
-		"semaphore":   {Owner: "org_id", Repository: "prj_id", Tag: "v1", JTI: Always},
+		"activestate":  {Owner: "organization_id", JTI: Sometimes, Needed: []string{"builder"}},
+		"azure-devops": {Owner: "organization_id", Tag: "v1", JTI: Sometimes, Audience: "api://AzureADTokenExchange", Needed: []string{"ref"}},
+		"bitbucket":    {Owner: "workspace_uuid", Repository: "repository_uuid", Array: true, JTI: Never},
+		"buildkite":    {Owner: "organization_id", Repository: "pipeline_id", Tag: "v1", JTI: Never},
+		"circleci":     {Owner: "org_id", Repository: "project_id", Tag: "v1", JTI: Never, Needed: []string{"vcs_origin"}},
+		"codefresh":    {Owner: "account_id", Repository: "pipeline_id", Tag: "main", JTI: Sometimes, Audience: "https://g.codefresh.io"},
+		"forgejo":      {Owner: "repository_owner_id", Repository: "repository_id", Tag: "v1", JTI: Never},
+		"github":       {Owner: "repository_owner_id", Repository: "repository_id", Tag: "v1", JTI: Always},
+		"gitlab":       {Owner: "namespace_id", Repository: "project_id", Tag: "v1", Array: true, JTI: Always},
+		"google":       {Repository: "sub", JTI: Never},
+		"jenkins":      {Array: true, JTI: Never},
+		"kubernetes":   {Repository: "serviceaccount_uid", Array: true, Shared: true, JTI: Sometimes},
+		"oidc":         {Array: true, JTI: Sometimes},
+		"semaphore":    {Owner: "org_id", Repository: "prj_id", Tag: "v1", JTI: Always, Audience: "https://ci.example.com", Needed: []string{"job_type"}},
+		"spacelift":    {Owner: "space_id", JTI: Always, Audience: "ci.example.com", Needed: []string{"scope"}},
+		"spiffe":       {Array: true, Shared: true, JTI: Sometimes},
 	}
 	got := map[string]facts{}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := Load(data)
-		if err != nil {
-			t.Errorf("%s: %v", file, err)
-			continue
-		}
+	for _, name := range Names() {
+		p, _ := Get(name)
 		tag, _ := p.TagOf(p.Sample)
-		got[p.Name] = facts{p.StableClaim(Owner), p.StableClaim(Repository), tag, p.AudienceArray, p.JTI}
+		one := facts{p.StableClaim(Owner), p.StableClaim(Repository), tag, p.AudienceArray, p.Shared, p.JTI, p.AudienceOf("https://ci.example.com"), nil}
+		for _, f := range p.Fields {
+			if f.Needed {
+				one.Needed = append(one.Needed, f.Name)
+			}
+		}
+		got[name] = one
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -83,6 +76,7 @@ claims:
   sub: {kind: string}
   id: {kind: string}
   groups: {kind: list}
+  part: {kind: string, path: [sub], after: /}
 required: [sub, id]
 publisher:
   - {name: job, claim: sub, glob: true, names: repository}
@@ -130,6 +124,9 @@ func TestRefusedFiles(t *testing.T) {
 		{"trigger unknown", "run: [sub]", "run: [sub]\ntrigger: {claim: sub, allowed: [push], known: []}", "trigger.allowed"},
 		{"tag of an unknown claim", "run: [sub]", "run: [sub]\ntag: {claim: x}", "tag:"},
 		{"run of a list", "run: [sub]", "run: [groups]", "run:"},
+		{"run of a part", "run: [sub]", "run: [part]", "part of a claim"},
+		{"docs without a policy", "run: [sub]", "run: [sub]\ndocs: {issuer: [issuer small]}", "docs must have"},
+		{"a job without a text", "run: [sub]", "run: [sub]\ndocs: {issuer: [issuer small], setup: x, policy: x, jobs: [{title: x}]}", "docs.jobs[0]"},
 		{"no sample", `sample: {sub: a, id: "1", groups: []}`, "", "sample must be given"},
 		{"sample without a required claim", `id: "1", `, "", "required claim id is absent"},
 		{"sample of another kind", `id: "1"`, "id: 1", "required claim id is absent not a string"},
@@ -159,8 +156,13 @@ func TestRefusedFiles(t *testing.T) {
 // Nothing that a stranger can start is allowed unless a policy says so.
 func TestTriggers(t *testing.T) {
 	want := map[string][]string{
-		"github": {"push", "release", "workflow_dispatch", "schedule"},
-		"gitlab": {"push", "web", "schedule"},
+		"buildkite": {"webhook", "schedule"},
+		"circleci":  {"false"},
+		"forgejo":   {"push", "release", "workflow_dispatch", "schedule"},
+		"github":    {"push", "release", "workflow_dispatch", "schedule"},
+		"gitlab":    {"push", "web", "schedule"},
+		"semaphore": {"branch", "tag"},
+		"spacelift": {"TRACKED"},
 	}
 	for name, allowed := range want {
 		p, _ := Get(name)
@@ -173,16 +175,19 @@ func TestTriggers(t *testing.T) {
 			}
 		}
 	}
-	if p, _ := Get("oidc"); p.Trigger != nil {
-		t.Error("oidc knows triggers")
+	for _, name := range Names() {
+		if p, _ := Get(name); p.Trigger != nil && want[name] == nil {
+			t.Errorf("%s has triggers that this table does not know", name)
+		}
 	}
 }
 
-func TestPinned(t *testing.T) {
-	got := map[string]bool{}
+func TestFieldsAreFound(t *testing.T) {
 	for _, name := range Names() {
 		p, _ := Get(name)
-		got[name] = p.Pinned()
+		if want := name != "jenkins" && name != "oidc" && name != "spiffe"; p.Pinned() != want {
+			t.Errorf("%s: pinned is %t", name, !want)
+		}
 		for _, f := range p.Fields {
 			if found, ok := p.Field(f.Name); !ok || found != f {
 				t.Errorf("%s: field %s is not found", name, f.Name)
@@ -191,8 +196,5 @@ func TestPinned(t *testing.T) {
 				t.Errorf("%s: the stable id %s may be absent", name, f.Claim)
 			}
 		}
-	}
-	if diff := cmp.Diff(map[string]bool{"github": true, "gitlab": true, "oidc": false}, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

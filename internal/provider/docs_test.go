@@ -1,0 +1,171 @@
+package provider_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/internal/provider"
+	"github.com/trustpub/trustpub/policies"
+)
+
+var update = flag.Bool("update", false, "write the generated pages below docs/issuers and the table in docs/issuers.md")
+
+const docs = "../../docs"
+
+// The generated table of docs/issuers.md lies between these two lines.
+const (
+	tableBegin = "<!-- providers: written by go test ./internal/provider -update -->\n"
+	tableEnd   = "<!-- end of providers -->\n"
+)
+
+func TestPages(t *testing.T) {
+	known := map[string]bool{}
+	for _, name := range provider.Names() {
+		p, _ := provider.Get(name)
+		if p.Docs.Policy == "" {
+			t.Errorf("%s has no docs", name)
+			continue
+		}
+		known[name+".md"] = true
+		compare(t, filepath.Join(docs, "issuers", name+".md"), page(p))
+	}
+	pages, err := os.ReadDir(filepath.Join(docs, "issuers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range pages {
+		if !known[entry.Name()] {
+			t.Errorf("docs/issuers/%s is the page of no provider", entry.Name())
+		}
+	}
+}
+
+// compare reads a generated file, or writes it with -update.
+func compare(t *testing.T, file, want string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s differs from the data: run go test ./internal/provider -update (-want +got):\n%s", file, diff)
+	}
+}
+
+func TestOverview(t *testing.T) {
+	file := filepath.Join(docs, "issuers.md")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(whole), tableBegin)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatalf("the lines %q and %q are missing", tableBegin, tableEnd)
+	}
+	var b strings.Builder
+	b.WriteString("\n| provider | platform | stable ids | trigger known | tag | tokens |\n|---|---|---|---|---|---|\n")
+	for _, name := range provider.Names() {
+		p, _ := provider.Get(name)
+		fmt.Fprintf(&b, "| [`%s`](issuers/%s.md) | %s | %s | %s | %s | %s |\n", name, name, p.Title, stableIDs(p), yes(p.Trigger != nil), yes(p.Tag != nil && !p.Tag.Chosen), kindOfTokens(p))
+	}
+	b.WriteString("\n")
+	compare(t, file, before+tableBegin+b.String()+tableEnd+after)
+}
+
+func stableIDs(p *provider.Provider) string {
+	var ids []string
+	for _, f := range p.Fields {
+		if f.Stable != "" {
+			ids = append(ids, "`"+f.Name+"`")
+		}
+	}
+	if len(ids) == 0 {
+		return "none"
+	}
+	return strings.Join(ids, ", ")
+}
+
+func yes(v bool) string {
+	if v {
+		return "yes"
+	}
+	return "no"
+}
+
+func kindOfTokens(p *provider.Provider) string {
+	switch {
+	case p.Shared:
+		return "shared by jobs: exchange only"
+	case p.Audience != "":
+		return "audience fixed by the platform"
+	default:
+		return "audience chosen by the job"
+	}
+}
+
+// env is a gateway with one registry and a provider's issuer.
+func env(p *provider.Provider) policies.Env {
+	return policies.Env{
+		Registries: map[string]string{"internal-pypi": "pypi"},
+		Issuers:    []policies.Issuer{{Name: p.Name, Provider: p.Name}},
+	}
+}
+
+// load loads a policy text.
+func load(t *testing.T, text string, env policies.Env) *policies.Set {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "widget.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := policies.Load([]string{file}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func TestPagePoliciesLoad(t *testing.T) {
+	for _, name := range provider.Names() {
+		t.Run(name, func(t *testing.T) {
+			p, _ := provider.Get(name)
+			load(t, p.Docs.Policy, env(p))
+		})
+	}
+}
+
+// The issuer that a page configures is one that the provider accepts.
+func TestPageIssuers(t *testing.T) {
+	for _, name := range provider.Names() {
+		p, _ := provider.Get(name)
+		if _, err := p.IssuerURL(pageIssuer(p)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// pageIssuer is the URL of the first issuer line of a page; empty for the provider's default.
+func pageIssuer(p *provider.Provider) string {
+	line, _, _ := strings.Cut(p.Docs.Issuer[0], "#")
+	words := strings.Fields(line)
+	if len(words) > 2 {
+		return words[2]
+	}
+	return ""
+}
