@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/internal/provider"
 )
 
 // valid is a policy that loads; the tests break one thing of it at a time.
@@ -77,8 +79,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"unknown issuer", add("issuer: ghes"), `F:10:13: policies[0].issuer: issuer "ghes" is not configured; known are github`},
 		{"issuer of another provider", add("issuer: gitlab"), `F:10:13: policies[0].issuer: issuer "gitlab" is of the provider gitlab, and the publisher is github`},
 		{"unknown provider", swap("      github:", "      githib:"), `F:6:7: policies[0].publisher.githib: unknown field; did you mean "github"?`},
-		{"no provider", swap("publisher:\n      github:\n        repository: acme/widget\n        repository_owner_id: \"222\"\n        workflow: release.yml\n", "publisher: {}\n"), "F:5:16: policies[0].publisher: 0 providers are named, expected exactly one of github, gitlab, oidc"},
-		{"two providers", add("  gitlab: {project_id: \"1\"}"), "F:6:7: policies[0].publisher: 2 providers are named, expected exactly one of github, gitlab, oidc"},
+		{"no provider", swap("publisher:\n      github:\n        repository: acme/widget\n        repository_owner_id: \"222\"\n        workflow: release.yml\n", "publisher: {}\n"), "F:5:16: policies[0].publisher: 0 providers are named, expected exactly one of " + strings.Join(provider.Names(), ", ")},
+		{"two providers", add("  gitlab: {project_id: \"1\"}"), "F:6:7: policies[0].publisher: 2 providers are named, expected exactly one of " + strings.Join(provider.Names(), ", ")},
 		{"unknown publisher field", swap("workflow: release.yml", "workflw: release.yml"), `F:9:9: policies[0].publisher.github.workflw: unknown field; did you mean "workflow"?`},
 		{"id without quotes", swap(`"222"`, "222"), `F:8:30: policies[0].publisher.github.repository_owner_id: ids are quoted strings: write "222" with its quotes`},
 		{"id without quotes that is no number", swap(`"222"`, "a22"), `F:8:30: policies[0].publisher.github.repository_owner_id: ids are quoted strings: write "a22" with its quotes`},
@@ -228,7 +230,7 @@ func TestLoadEnv(t *testing.T) {
 		issuers []Issuer
 		want    string
 	}{
-		{"unknown provider", []Issuer{{Name: "x", Provider: "jenkinz"}}, "issuer x: provider is \"jenkinz\", expected one of [github gitlab oidc]"},
+		{"unknown provider", []Issuer{{Name: "x", Provider: "jenkinz"}}, "issuer x: provider is \"jenkinz\", expected one of [" + strings.Join(provider.Names(), " ") + "]"},
 		{"name twice", []Issuer{{Name: "x", Provider: "github"}, {Name: "x", Provider: "gitlab"}}, `issuer "x": names must be unique and not empty`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

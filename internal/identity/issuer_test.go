@@ -70,7 +70,7 @@ func TestRefusedConfigs(t *testing.T) {
 		says   string
 	}{
 		{"no provider", Config{}, `provider "" is not known`},
-		{"unknown provider", Config{Provider: "jankins"}, "expected one of github, gitlab, oidc"},
+		{"unknown provider", Config{Provider: "jankins"}, "expected one of activestate, azure-devops, bitbucket,"},
 		{"upper-case name", Config{Provider: "github", Name: "GitHub"}, "lower-case"},
 		{"name with a space", Config{Provider: "github", Name: "a b"}, "lower-case"},
 		{"no URL where none is known", Config{Provider: "oidc"}, "has no well-known issuer"},

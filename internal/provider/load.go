@@ -204,11 +204,6 @@ func (p *Provider) checkRun() error {
 	if err := p.declaredStrings(p.Run); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
-	for _, name := range p.Run {
-		if p.Claims[name].After != "" {
-			return fmt.Errorf("run: %q is a part of a claim; list the whole", name)
-		}
-	}
 	if t := p.Trigger; t != nil {
 		if err := p.declaredStrings([]string{t.Claim}); err != nil {
 			return fmt.Errorf("trigger.claim: %w", err)

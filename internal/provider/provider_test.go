@@ -76,7 +76,6 @@ claims:
   sub: {kind: string}
   id: {kind: string}
   groups: {kind: list}
-  part: {kind: string, path: [sub], after: /}
 required: [sub, id]
 publisher:
   - {name: job, claim: sub, glob: true, names: repository}
@@ -124,7 +123,6 @@ func TestRefusedFiles(t *testing.T) {
 		{"trigger unknown", "run: [sub]", "run: [sub]\ntrigger: {claim: sub, allowed: [push], known: []}", "trigger.allowed"},
 		{"tag of an unknown claim", "run: [sub]", "run: [sub]\ntag: {claim: x}", "tag:"},
 		{"run of a list", "run: [sub]", "run: [groups]", "run:"},
-		{"run of a part", "run: [sub]", "run: [part]", "part of a claim"},
 		{"docs without a policy", "run: [sub]", "run: [sub]\ndocs: {issuer: [issuer small]}", "docs must have"},
 		{"a job without a text", "run: [sub]", "run: [sub]\ndocs: {issuer: [issuer small], setup: x, policy: x, jobs: [{title: x}]}", "docs.jobs[0]"},
 		{"no sample", `sample: {sub: a, id: "1", groups: []}`, "", "sample must be given"},
