@@ -93,9 +93,10 @@ type Config struct {
 	Now func() time.Time
 }
 
-// foreignAudiences are well-known audiences of other services: a token requested for one of them must not work here.
+// foreignAudiences are well-known audiences of other services: a token requested for one of them must not work here. That of
+// Azure DevOps is not among them, since its tokens have no other; from other platforms the verifier refuses it.
 var foreignAudiences = map[string]bool{
-	"pypi": true, "testpypi": true, "sigstore": true, "api://AzureADTokenExchange": true, "sts.amazonaws.com": true,
+	"pypi": true, "testpypi": true, "sigstore": true, "sts.amazonaws.com": true,
 	"https://identity.docker.com": true, "RubyGems-org": true,
 }
 

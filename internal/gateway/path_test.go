@@ -167,7 +167,7 @@ func TestDefaultAudiences(t *testing.T) {
 			t.Errorf("%q is missing in %q", want, got)
 		}
 	}
-	for _, aud := range []string{"pypi", "sigstore", "api://AzureADTokenExchange", "", " "} {
+	for _, aud := range []string{"pypi", "sigstore", "sts.amazonaws.com", "", " "} {
 		if CheckAudience(aud) == nil {
 			t.Errorf("audience %q is accepted", aud)
 		}

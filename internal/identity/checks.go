@@ -107,6 +107,9 @@ func readAudience(p *provider.Provider, claims map[string]any) (string, *model.D
 	if !ok || aud == "" {
 		return "", model.Deny(model.CodeWrongAudience).Differ("aud", audienceText(v), "a single audience")
 	}
+	if p.ForeignAudience(aud) {
+		return "", model.Deny(model.CodeWrongAudience).Differ("aud", shown(aud), "an audience of this registry; this one is for services of another platform")
+	}
 	return aud, nil
 }
 

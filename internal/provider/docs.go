@@ -43,9 +43,3 @@ func (d *Docs) check() error {
 	}
 	return nil
 }
-
-// AudienceOf is the one audience that tokens of an issuer URL carry; empty where the job chooses.
-func (p *Provider) AudienceOf(issuerURL string) string {
-	_, address, _ := strings.Cut(issuerURL, "://")
-	return strings.NewReplacer("{issuer_address}", address, "{issuer}", issuerURL).Replace(p.Audience)
-}

@@ -21,19 +21,15 @@ func page(p *provider.Provider) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<!-- Written by go test ./internal/provider -update from internal/provider/data/%s.yaml. -->\n\n# %s\n\n", p.Name, p.Title)
 	fmt.Fprintf(&b, "The provider `%s`. All issuers and what is checked of a token: [issuers](../issuers.md). All fields of a policy: [policies](../policies.md).\n\n", p.Name)
-	b.WriteString("## Configure\n\n```caddyfile\n{\n\ttrusted_publishing {\n")
+	b.WriteString("## Configure\n\n```caddyfile\n{\n\ttrusted_publishing {\n\t\tpolicies policies\n")
 	for _, line := range p.Docs.Issuer {
 		fmt.Fprintf(&b, "\t\t%s\n", line)
 	}
-	b.WriteString("\t}\n}\n")
+	b.WriteString("\t}\n}\n```\n\n")
 	if len(p.Docs.Registry) > 0 {
-		b.WriteString("\npypi.example.com {\n\ttrusted_publishing {\n\t\tregistry internal-pypi pypi https://pypi.example.com/root/prod {\n")
-		for _, line := range p.Docs.Registry {
-			fmt.Fprintf(&b, "\t\t\t%s\n", line)
-		}
-		b.WriteString("\t\t}\n\t}\n}\n")
+		b.WriteString("And in the registry:\n\n```caddyfile\n" + strings.Join(p.Docs.Registry, "\n") + "\n```\n\n")
 	}
-	b.WriteString("```\n\n" + p.Docs.Setup + "\n")
+	b.WriteString(p.Docs.Setup + "\n")
 	b.WriteString("## Publish\n")
 	for _, job := range p.Docs.Jobs {
 		fmt.Fprintf(&b, "\n%s:\n\n```%s\n%s```\n", job.Title, job.Language, expand(job.Text))
