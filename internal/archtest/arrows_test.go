@@ -36,6 +36,7 @@ var rooms = []room{
 	{"internal/publishtoken", []string{"internal/model"}},
 	{"policies", []string{"internal/provider", "internal/model"}},
 	{"policies/format", []string{"policies"}},
+	{"policies/lint", []string{"policies", "policies/format", "internal/provider", "internal/model"}},
 	{"internal/migration", []string{"policies", "internal/audit", "internal/provider", "internal/model"}},
 	// The gateway sees the interfaces of its neighbours, never a concrete one.
 	{"internal/gateway", []string{

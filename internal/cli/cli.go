@@ -96,6 +96,7 @@ func Mount(root *cobra.Command, opts Options) {
 			"policy", "Work with policy files",
 			policyCheckCommand(),
 			policyFmtCommand(),
+			policyLintCommand(opts),
 			policySuggestCommand(),
 		),
 		group("migrate", "Move from passwords to trusted publishing", migrateStatusCommand(opts), migrateImportCommand()),

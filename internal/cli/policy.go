@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,19 +12,19 @@ import (
 )
 
 func policyCheckCommand() *cobra.Command {
-	var registries, issuers []string
+	var gateway gatewayFlags
 	cmd := &cobra.Command{
 		Use:   "check PATH...",
 		Short: "Check policy files as the gateway would load them",
 		Long: `Check policy files as the gateway would load them: files, directories (every *.yaml and *.yml below) and globs.
 
-What a policy may name depends on the gateway's configuration. Without --registries every registry that a policy names is
-taken to exist, with the ecosystem pypi; without --issuers every issuer too, and one for each provider whose policies name none.`,
+What a policy may name depends on the gateway's configuration. Without --registries and --config every registry that a policy
+names is taken to exist, with the ecosystem pypi; without --issuers and --config every issuer too, and one for each provider whose policies name none.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("got no path, expected at least one file, directory or glob")
 			}
-			env, err := checkEnv(args, registries, issuers)
+			env, err := gateway.env(args)
 			if err != nil {
 				return err
 			}
@@ -41,8 +40,7 @@ taken to exist, with the ecosystem pypi; without --issuers every issuer too, and
 			return nil
 		},
 	}
-	cmd.Flags().StringSliceVar(&registries, "registries", nil, "the gateway's registries, as NAME=ECOSYSTEM,...")
-	cmd.Flags().StringSliceVar(&issuers, "issuers", nil, "the gateway's issuers, as NAME=PROVIDER,... or PROVIDER,...")
+	gateway.register(cmd)
 	return cmd
 }
 
@@ -66,37 +64,24 @@ func invalid(err error) error {
 // checkEnv is the configuration that the policies are checked against: what the flags say, and what the files need where
 // they say nothing.
 func checkEnv(paths, registries, issuers []string) (policies.Env, error) {
-	env := policies.Env{Registries: map[string]string{}}
-	for _, pair := range registries {
-		name, ecosystem, ok := strings.Cut(pair, "=")
-		if !ok || name == "" || ecosystem == "" {
-			return env, usagef("--registries has %q, expected NAME=ECOSYSTEM", pair)
-		}
-		if _, twice := env.Registries[name]; twice {
-			return env, usagef("--registries names %q twice", name)
-		}
-		env.Registries[name] = ecosystem
-	}
-	for _, pair := range issuers {
-		issuer, err := parseIssuer(pair)
-		if err != nil {
-			return env, err
-		}
-		if slices.ContainsFunc(env.Issuers, func(i policies.Issuer) bool { return i.Name == issuer.Name }) {
-			return env, usagef("--issuers names %q twice", issuer.Name)
-		}
-		env.Issuers = append(env.Issuers, issuer)
-	}
-	if len(registries) > 0 && len(issuers) > 0 {
-		return env, nil
+	return (&gatewayFlags{registries: registries, issuers: issuers}).env(paths)
+}
+
+// env is what the flags say, and what the files need where they say nothing.
+func (f *gatewayFlags) env(paths []string) (policies.Env, error) {
+	parts, err := f.read()
+	env := policies.Env{Registries: parts.registries, Issuers: parts.issuers}
+	if err != nil || env.Registries != nil && env.Issuers != nil {
+		return env, err
 	}
 	needed := collect(paths)
-	if len(registries) == 0 {
+	if env.Registries == nil {
+		env.Registries = map[string]string{}
 		for name := range needed.registries {
 			env.Registries[name] = "pypi"
 		}
 	}
-	if len(issuers) == 0 {
+	if env.Issuers == nil {
 		env.Issuers = needed.issuers()
 	}
 	return env, nil
