@@ -19,8 +19,8 @@ import (
 )
 
 // Leeway is added to a token's expiry when a replay claim or a revocation is kept: the clock skew that verification grants,
-// and a margin for a clock that is set back.
-const Leeway = 60 * time.Second
+// and a margin for a clock that jumps ahead, which ends claims, and is set back, which makes their tokens good again.
+const Leeway = time.Hour
 
 // stepTimeout bounds each question to the store, the audit and a credential source.
 const stepTimeout = 10 * time.Second

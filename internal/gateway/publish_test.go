@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/trustpub/trustpub/internal/demo/issuer"
 	"github.com/trustpub/trustpub/internal/gateway"
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/store/memory"
 )
 
 func TestDirectPublish(t *testing.T) {
@@ -342,5 +344,27 @@ func TestExchangeThatFailsBurnsNothing(t *testing.T) {
 	h.audit.broken = false
 	if _, a := h.exchange(token); a.status != http.StatusOK {
 		t.Errorf("once it works again: got %d %s, expected 200", a.status, a.body)
+	}
+}
+
+// TestInvariantNoReplayAcrossClockJumps lets the clock jump ahead, past the end of a used token, and back.
+func TestInvariantNoReplayAcrossClockJumps(t *testing.T) {
+	var jump atomic.Int64
+	h := open(t, func(_ *gateway.Registry, c *gateway.Config) {
+		c.Store = memory.New(func() time.Time { return time.Now().Add(-time.Minute + time.Duration(jump.Load())) })
+	})
+	used := h.identity()
+	if a := h.publish(upload{token: used}); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	jump.Store(int64(45 * time.Minute))
+	for n := range 20 { // other uploads make the store forget what has ended
+		if a := h.publish(upload{name: "acme-widget", version: fmt.Sprintf("2.%d", n), token: h.identity()}); a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	jump.Store(0)
+	if a := h.publish(upload{name: "acme-widget", version: "3.0", token: used}); !strings.Contains(a.body, string(model.CodeReplayed)) {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
