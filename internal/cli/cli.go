@@ -98,6 +98,7 @@ func Mount(root *cobra.Command, opts Options) {
 			policyFmtCommand(),
 			policyLintCommand(opts),
 			policySuggestCommand(),
+			policyPinCommand(),
 		),
 		group("migrate", "Move from passwords to trusted publishing", migrateStatusCommand(opts), migrateImportCommand()),
 		group("token", "Look into tokens", tokenInspectCommand(opts)),
