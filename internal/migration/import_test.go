@@ -67,7 +67,7 @@ func TestImportRefuses(t *testing.T) {
 		{"the second package", tableHeader + tableRow + strings.Replace(tableRow, "acme-widget", "*", 1), `t.csv:3:15: package: "*" covers every package; name packages, or say allow_any_package: true`},
 		{"no id", swap(",222,", ",,"), "t.csv:2:27: provider: names can pass to other owners, and no stable id is named; add repository_id or repository_owner_id (in quotes), or say allow_unpinned: true"},
 		{"a pattern in a file", swap("release.yml", "*.yml"), "t.csv:2:50: workflow: \"*.yml\" is a pattern, and workflow takes exact values only"},
-		{"a broken tag", swap("v{version}", "v{x}"), "t.csv:2:70: tag: tag is \"v{x}\", expected text around one {version} at most, as in \"v{version}\""},
+		{"a broken tag", swap("v{version}", "v{x}"), "t.csv:2:70: tag: tag is \"v{x}\", expected text around one {version} and one {package} at most, with text between them, as in \"v{version}\""},
 		{"an unknown event", tableHeader + strings.Replace(tableRow, ",,,,,,,,,\n", ",,,,pushh,,,,,\n", 1), `t.csv:2:84: events: event "pushh" is unknown to the provider github; did you mean "push"?`},
 		{"one name for two", tableHeader + strings.Replace(tableRow, ",,,,\n", ",x,,,\n", 1) + strings.Replace(strings.Replace(tableRow, ",,,,\n", ",x,,,\n", 1), "release.yml", "other.yml", 1), `t.csv:3:84: name: the name "x" is used for another publisher in line 2`},
 		{"a name that is no word", tableHeader + strings.Replace(tableRow, ",,,,\n", ",a b,,,\n", 1), `t.csv:2:86: name: name is "a b", expected at most 128 letters, digits, '.', '_' and '-', with a letter or digit first`},

@@ -27,7 +27,7 @@ func (s *shape) key() string {
 // shape derives the publisher of a run. An error says why there can be none.
 func (o *observation) shape() (*shape, error) {
 	s := &shape{}
-	for _, step := range []func(*shape) error{o.pin, o.file, o.trigger, o.gates} {
+	for _, step := range []func(*shape) error{o.pin, o.file, o.trigger, o.gates, o.needed} {
 		if err := step(s); err != nil {
 			return nil, err
 		}
@@ -174,6 +174,36 @@ func (o *observation) gates(s *shape) error {
 	}
 	o.protection(s, environment, ref)
 	return nil
+}
+
+// needed adds the fields without which the platform's tokens speak for strangers' code too.
+func (o *observation) needed(s *shape) error {
+	for _, f := range o.prov.Fields {
+		if !f.Needed || slices.ContainsFunc(s.publisher, func(p Pair) bool { return p.Field == f.Name }) {
+			continue
+		}
+		value := o.text(f.Claim)
+		if value == "" {
+			return fmt.Errorf("the audit does not say %s, which every policy of %s needs", f.Claim, o.prov.Title)
+		}
+		before, versioned := strings.CutSuffix(s.tag, "{version}")
+		if start := o.tagPrefix() + before; f.Gate == provider.GateRef && f.Glob && versioned && strings.HasPrefix(value, start) {
+			s.publisher = append(s.publisher, Pair{f.Name, start + "*"}) // the tag says the rest
+			continue
+		}
+		if err := o.ask(s, f, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tagPrefix begins the claim that holds a tag.
+func (o *observation) tagPrefix() string {
+	if o.prov.Tag == nil {
+		return ""
+	}
+	return o.prov.Tag.Prefix
 }
 
 // protection asks for what the platform said of environment and ref, and says where it held nothing back.

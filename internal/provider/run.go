@@ -32,11 +32,12 @@ func (p *Provider) Gated(gate Gate) []*Field {
 }
 
 // RunNeeds are the claims that Run must list, so that a policy can be written, and a decision explained, from the audit
-// alone: names and ids of repository and owner, the files that the run is written in, its gates, its trigger and its tag.
+// alone: names and ids of repository and owner, what every policy must have, the files that the run is written in, its gates, its
+// trigger and its tag.
 func (p *Provider) RunNeeds() []string {
 	var names []string
 	for _, f := range p.Fields {
-		if f.Names != "" || f.Stable != "" || f.Gate != "" || f.Replaces != "" {
+		if f.Names != "" || f.Stable != "" || f.Gate != "" || f.Replaces != "" || f.Needed {
 			names = append(names, f.Claim)
 		}
 		names = append(names, f.EqualClaims...)
