@@ -127,18 +127,23 @@ func env(p *provider.Provider) policies.Env {
 	}
 }
 
-// load loads a policy text.
+// load loads a policy text that has to be good.
 func load(t *testing.T, text string, env policies.Env) *policies.Set {
+	t.Helper()
+	set, err := tryLoad(t, text, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func tryLoad(t *testing.T, text string, env policies.Env) (*policies.Set, error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "widget.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	set, err := policies.Load([]string{file}, env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
+	return policies.Load([]string{file}, env)
 }
 
 func TestPagePoliciesLoad(t *testing.T) {
