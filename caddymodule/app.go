@@ -18,6 +18,7 @@ import (
 	"github.com/trustpub/trustpub/internal/identity"
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/store"
+	"github.com/trustpub/trustpub/policies"
 )
 
 // appName is the name of the app, of its global option, of the handler and of its directive.
@@ -37,6 +38,9 @@ type App struct {
 	// Files, directories (every *.yaml and *.yml below them) or globs with policies. At least one is required. Relative paths
 	// are taken from the folder of the Caddyfile; in JSON, from the folder in which Caddy runs. Edits act without a reload.
 	Policies []string `json:"policies,omitempty"`
+
+	// What the files of a path can grant at most, whoever edits them. Default: not bounded.
+	PolicyBounds []policies.Bounds `json:"policy_bounds,omitempty"`
 
 	// The allow-listed issuers of identity tokens. At least one is required.
 	Issuers []Issuer `json:"issuers,omitempty"`

@@ -30,7 +30,13 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 // UnmarshalCaddyfile reads the global option:
 //
 //	trusted_publishing {
-//		policies PATH...
+//		policies PATH... {
+//			registry NAME...
+//			packages PATTERN...
+//			actions  ACTION...
+//			issuer   NAME...
+//			FIELD    VALUE...
+//		}
 //		issuer PROVIDER [URL] {
 //			name         NAME
 //			ca           FILE
@@ -62,13 +68,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (a *App) option(d *caddyfile.Dispenser) error {
 	switch name := d.Val(); name {
 	case "policies":
-		paths := d.RemainingArgs()
-		if len(paths) == 0 {
-			return d.Errf("policies needs a file, a directory or a glob")
-		}
-		for _, p := range paths {
-			a.Policies = append(a.Policies, besideCaddyfile(d, p))
-		}
+		return a.unmarshalPolicies(d)
 	case "issuer":
 		var issuer Issuer
 		if err := issuer.unmarshalCaddyfile(d); err != nil {

@@ -17,7 +17,7 @@ func TestEveryDirectiveIsDocumented(t *testing.T) {
 	}
 	words := map[string]string{ // where the Caddyfile's word is another than JSON's
 		"issuers": "issuer", "registries": "registry", "audiences": "audience", "direct_off": "direct off", "public_url": "PUBLIC-URL",
-		"provider": "PROVIDER", "url": "URL", "ecosystem": "ECOSYSTEM", "method": "METHOD", "prefix": "PREFIX",
+		"provider": "PROVIDER", "url": "URL", "ecosystem": "ECOSYSTEM", "method": "METHOD", "prefix": "PREFIX", "policy_bounds": "policies PATH... {",
 	}
 	for _, v := range []any{caddymodule.App{}, caddymodule.Handler{}, caddymodule.Registry{}, caddymodule.Issuer{}, caddymodule.Passthrough{}} {
 		for i := range reflect.TypeOf(v).NumField() {

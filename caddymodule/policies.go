@@ -31,7 +31,7 @@ type watched struct {
 }
 
 func (a *App) openPolicies(ctx context.Context, s *services) error {
-	env := policies.Env{Registries: map[string]string{}}
+	env := policies.Env{Registries: map[string]string{}, Bounds: a.PolicyBounds}
 	a.mu.Lock()
 	for name, d := range a.declared {
 		env.Registries[name] = d.registry.Ecosystem

@@ -57,6 +57,11 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{name: "no global option", want: "the global option trusted_publishing is missing", json: func(cfg any) { delete(part(cfg, isApps), appName) }},
 		{name: "no policies", want: "no policies are configured", json: func(cfg any) { delete(part(cfg, isApp), "policies") }},
+		{name: "policies beyond their bounds", want: "is beyond the bounds of", json: func(cfg any) {
+			app := part(cfg, isApp)
+			app["policy_bounds"] = []any{map[string]any{"path": app["policies"].([]any)[0], "packages": []any{"other-*"}}}
+		}},
+		{name: "bounds of nothing", want: "bounds of a: nothing is bounded", json: set(isApp, "policy_bounds", []any{map[string]any{"path": "a"}})},
 		{name: "no issuers", want: "no issuer is configured", json: func(cfg any) { delete(part(cfg, isApp), "issuers") }},
 		{
 			name: "issuer twice", want: `issuer "github" is configured twice`,

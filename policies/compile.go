@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,10 @@ type compiler struct {
 	nodes map[string]*yaml.Node
 	path  string
 	marks []mark
+	// bounds are those of the file.
+	bounds []*bound
+	// slab is room for values, of which most fields have one.
+	slab []value
 	// publisherNode is what stands below the publisher's provider.
 	publisherNode *yaml.Node
 	// anyPackage and unpinned are its explicit opt-outs.
@@ -37,7 +42,7 @@ type compiler struct {
 
 // compileFile reads and compiles one file; the policies are good only where no error is returned.
 func compileFile(file, data string, env *environment) ([]*Policy, Errors) {
-	c := &compiler{source: &source{file: file, data: data}, env: env, names: map[string]int{}}
+	c := &compiler{source: &source{file: file, data: data}, env: env, names: map[string]int{}, bounds: env.boundsOf(file)}
 	root := c.document()
 	if root == nil {
 		return nil, c.errors
@@ -112,6 +117,9 @@ func (c *compiler) policy(n *yaml.Node) *Policy {
 	c.condition(p)
 	c.times(p)
 	c.newPackages(p)
+	if len(c.errors) == before {
+		c.within(p)
+	}
 	if len(c.errors) > before {
 		return nil
 	}
@@ -260,16 +268,33 @@ func (c *compiler) actions(p *Policy) {
 		bit := actionBit(model.Action(word))
 		switch {
 		case bit == 0:
-			var known []string
-			for _, a := range model.Actions() {
-				known = append(known, string(a))
-			}
-			c.fail(one, c.at("actions"), "action %q is unknown%s", clip(word), suggest(word, known))
+			c.fail(one, c.at("actions"), "action %q is unknown%s", clip(word), suggest(word, actionWords(model.Actions())))
 		case p.actions&bit != 0:
 			c.fail(one, c.at("actions"), "action %q is named twice", word)
+		default:
+			c.known(p, one, model.Action(word))
 		}
 		p.actions |= bit
 	}
+}
+
+// known refuses an action that a registry of the policy does not have: it would grant nothing there.
+func (c *compiler) known(p *Policy, n *yaml.Node, action model.Action) {
+	for i := range p.grants {
+		g := &p.grants[i]
+		if has := model.EcosystemActions(g.ecosystem); !slices.Contains(has, action) {
+			c.fail(n, c.at("actions"), "registry %s of the ecosystem %s has no action %q, only %s", g.registry, g.ecosystem, action, strings.Join(actionWords(has), ", "))
+			return
+		}
+	}
+}
+
+func actionWords(list []model.Action) []string {
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = string(a)
+	}
+	return words
 }
 
 // issuer finds the one issuer that the policy means.

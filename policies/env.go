@@ -19,6 +19,10 @@ type Env struct {
 	AnyRegistry string
 	// AnyIssuer lets policies refer to issuers that Issuers does not name, likewise.
 	AnyIssuer bool
+	// Bounds limit what the files of a path can grant. Where several cover a file, it must lie within each of them.
+	Bounds []Bounds
+	// AnyMode takes files that their group or others can write, for checking a checkout. A gateway leaves it false.
+	AnyMode bool
 	// Now is the clock by which policies expire; nil: time.Now.
 	Now func() time.Time `json:"-"`
 }
@@ -37,6 +41,7 @@ type environment struct {
 	now        func() time.Time
 	issuers    map[string]Issuer
 	byProvider map[string][]string
+	bounds     []*bound
 	conditions conditions
 }
 
@@ -59,7 +64,7 @@ func newEnvironment(env Env) (*environment, error) {
 	for _, names := range e.byProvider {
 		slices.Sort(names)
 	}
-	return e, nil
+	return e, e.prepareBounds()
 }
 
 // ecosystem finds the ecosystem of a registry.

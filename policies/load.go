@@ -21,7 +21,7 @@ func Load(paths []string, env Env) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen, found := read(paths)
+	seen, found := read(paths, env.AnyMode)
 	errs := found.errs
 	files := compileAll(seen, e)
 	for _, f := range files {
@@ -101,12 +101,12 @@ func (p *Policy) twice(have *Policy) Error {
 }
 
 // read finds and reads all files; what was not found is in the listing.
-func read(paths []string) ([]file, listing) {
+func read(paths []string, anyMode bool) ([]file, listing) {
 	found := list(paths)
 	files := make([]file, 0, len(found.files))
 	total := 0
 	for _, path := range found.files {
-		f, there := readFile(path)
+		f, there := readFile(path, anyMode)
 		if !there {
 			continue // removed between listing and reading
 		}
@@ -118,8 +118,11 @@ func read(paths []string) ([]file, listing) {
 	return files, found
 }
 
+// writableByOthers are the bits of a file's mode with which somebody else than its owner could grant himself anything.
+const writableByOthers fs.FileMode = 0o022
+
 // readFile reads one file whole, up to just over its cap; there is false where it does not exist any more.
-func readFile(path string) (f file, there bool) {
+func readFile(path string, anyMode bool) (f file, there bool) {
 	f.path = path
 	problem := func(err error) (file, bool) {
 		f.problem = &Error{File: path, Message: "cannot be read: " + cause(err)}
@@ -133,8 +136,14 @@ func readFile(path string) (f file, there bool) {
 		return problem(err)
 	}
 	defer r.Close()
-	if info, err := r.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := r.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return problem(errors.Join(err, errors.New("it is not a regular file")))
+	}
+	// Windows has no such bits; its files all seem writable.
+	if mode := info.Mode().Perm(); !anyMode && mode&writableByOthers != 0 && runtime.GOOS != "windows" {
+		f.problem = &Error{File: path, Message: fmt.Sprintf("is not read: others than its owner can write it (mode %04o), and with it grant themselves anything; run chmod go-w on it", mode)}
+		return f, true
 	}
 	data, err := io.ReadAll(io.LimitReader(r, MaxFileSize+1))
 	if err != nil {

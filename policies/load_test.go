@@ -74,7 +74,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"double star", swap("[acme-widget]", `["acme-**"]`), `F:4:16: policies[0].packages[0]: "**" is not a pattern: a single "*" stands for any text without "/" and ":"`},
 		{"glob that is no name", swap("[acme-widget]", `["acme/*"]`), `F:4:16: policies[0].packages[0]: "acme/*" is not a pattern of package names of the ecosystem pypi: "*" would have to stand for part of a name`},
 		{"unknown action", add("actions: [pubish]"), `F:10:15: policies[0].actions: action "pubish" is unknown; did you mean "publish"?`},
-		{"action twice", add("actions: [yank, yank]"), `F:10:21: policies[0].actions: action "yank" is named twice`},
+		{"action that the ecosystem does not have", add("actions: [publish, yank]"), `F:10:24: policies[0].actions: registry internal-pypi of the ecosystem pypi has no action "yank", only read, publish`},
+		{"action twice", add("actions: [publish, publish]"), `F:10:24: policies[0].actions: action "publish" is named twice`},
 
 		{"unknown issuer", add("issuer: ghes"), `F:10:13: policies[0].issuer: issuer "ghes" is not configured; known are github`},
 		{"issuer of another provider", add("issuer: gitlab"), `F:10:13: policies[0].issuer: issuer "gitlab" is of the provider gitlab, and the publisher is github`},

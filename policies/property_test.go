@@ -34,7 +34,7 @@ func (w *writing) drawPolicy(t *rapid.T, name string) {
 		line("    %s", pick("time", "not_before: 2026-06-01", "not_before: 2026-06-02", "not_after: 2026-06-01", "not_after: 2026-05-31"))
 	}
 	line("    allow_any_package: true")
-	line("    actions: %s", pick("actions", "[publish]", "[read]", "[publish, yank]"))
+	line("    actions: %s", pick("actions", "[publish]", "[read]", "[publish, read]"))
 	if gitlab {
 		line("    publisher:\n      gitlab:\n        project_id: %s", pick("project_id", `"1"`, `"2"`, `["1", "2"]`))
 		w.optional(t, "project_path", "a/x", `"a/*"`, "b/x", `[b/x, "a/*"]`)

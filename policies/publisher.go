@@ -85,13 +85,23 @@ func (c *compiler) match(p *Policy, f *provider.Field, e entry, field string, re
 
 // values reads what a publisher's field accepts: one value, or a list of which one is enough. A nil field is an open claim.
 func (c *compiler) values(n *yaml.Node, field string, f *provider.Field) []value {
-	nodes := c.list(n, field, true)
+	if n.Kind == yaml.ScalarNode {
+		v, ok := c.value(n, field, f)
+		if !ok {
+			return nil
+		}
+		if len(c.slab) == 0 {
+			c.slab = make([]value, 64)
+		}
+		c.slab[0] = v
+		values := c.slab[:1:1]
+		c.slab = c.slab[1:]
+		return values
+	}
+	nodes := c.list(n, field, false)
 	values := make([]value, 0, len(nodes))
 	for i, one := range nodes {
-		at := field
-		if n.Kind == yaml.SequenceNode {
-			at = fmt.Sprintf("%s[%d]", field, i)
-		}
+		at := fmt.Sprintf("%s[%d]", field, i)
 		v, ok := c.value(one, at, f)
 		if !ok {
 			continue

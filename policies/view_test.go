@@ -17,7 +17,7 @@ func TestView(t *testing.T) {
   - name: second
     registry: [internal-pypi, staging-pypi]
     packages: ["acme-*", widget, "*"]
-    actions: [yank, publish]
+    actions: [publish, read]
     allow_any_package: true
     exclusive: false
     events: [workflow_run]
@@ -77,7 +77,7 @@ func TestView(t *testing.T) {
 				},
 				{Name: "environment", Position: Position{21, 22}, Claim: "environment", Values: []Value{{Text: "release", Position: Position{21, 22}}}, Gate: "environment"},
 			},
-			Actions: []Action{ActionPublish, ActionYank}, Added: []string{"workflow_run"}, TagText: "v{version}", WhenText: `claims.a == "b"`, Any: true,
+			Actions: []Action{ActionRead, ActionPublish}, Added: []string{"workflow_run"}, TagText: "v{version}", WhenText: `claims.a == "b"`, Any: true,
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

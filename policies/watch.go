@@ -162,7 +162,7 @@ func (w *Watcher) run(ctx context.Context) {
 func (w *Watcher) load(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	seen, found := read(w.paths)
+	seen, found := read(w.paths, w.env.env.AnyMode)
 	stored := w.stored(ctx)
 	now := compileAll(seen, w.env)
 	for _, c := range now {
@@ -199,7 +199,7 @@ func (w *Watcher) lacking() bool {
 func (w *Watcher) poll(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	seen, found := read(w.paths)
+	seen, found := read(w.paths, w.env.env.AnyMode)
 	changed := w.settle(seen, &found)
 	if !slices.Equal(found.errs, w.listing) {
 		w.listing, changed = found.errs, true

@@ -34,6 +34,7 @@ func TestInference(t *testing.T) {
 	want := policies.Env{
 		Registries: map[string]string{"one": "pypi", "two": "pypi", "three": "pypi"},
 		Issuers:    []policies.Issuer{{Name: "ghes", Provider: "github"}, {Name: "gitlab", Provider: "gitlab"}},
+		AnyMode:    true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)

@@ -33,7 +33,7 @@ func importText(text string, opts ImportOptions) (string, error) {
 func TestImport(t *testing.T) {
 	got, err := importText("\ufeff"+tableHeader+tableRow+
 		"internal-pypi,acme-gadget,github,acme/widget,222,release.yml,release,v{version},,,,,,,,,\n"+
-		"internal-pypi,acme-lists,gitlab,,,,prod,,false,grp/prj,72,web api,work-gitlab,,publish yank,,\n"+
+		"internal-pypi,acme-lists,gitlab,,,,prod,,false,grp/prj,72,web api,work-gitlab,,publish read,,\n"+
 		"staging-pypi,\"acme-*\",github,acme/widget,222,release.yml,,,true,,,,,staging,,,\n"+
 		"internal-pypi,acme-tool,oidc,,,,,,,,,,build,,,tools,job:acme/tool\n", ImportOptions{})
 	if err != nil {

@@ -35,7 +35,6 @@ func over(base map[string]any, more map[string]any) map[string]any {
 var onMain = map[string]any{"ref": "refs/heads/main", "ref_type": "branch", "workflow_ref": mainFile, "job_workflow_ref": mainFile}
 
 func TestSuggestions(t *testing.T) {
-	manage := func(a model.Action) func(*model.Event) { return func(e *model.Event) { e.Target.Action = a } }
 	for _, tc := range []struct {
 		name string
 		opts SuggestOptions
@@ -65,10 +64,6 @@ func TestSuggestions(t *testing.T) {
 		{"a-reusable-workflow", SuggestOptions{}, []run{{over: over(tagged("v1"), map[string]any{"job_workflow_ref": reusable}), version: "1", beside: true}}},
 		{"refused-only", SuggestOptions{}, []run{{over: tagged("v1"), version: "1"}}},
 		{"weak-trigger", SuggestOptions{Weak: true}, []run{{over: over(tagged("v1"), map[string]any{"event_name": "workflow_run"}), version: "1", beside: true}}},
-		{"other-actions", SuggestOptions{}, []run{
-			{over: tagged("v1"), version: "1"},
-			{over: tagged("v1"), version: "1", change: manage(model.ActionYank)},
-		}},
 		{"no-id", SuggestOptions{}, []run{{over: tagged("v1"), version: "1", beside: true, change: func(e *model.Event) {
 			delete(e.Run, "repository_owner_id")
 			delete(e.Run, "repository_id")

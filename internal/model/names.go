@@ -1,16 +1,21 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // naming is how one ecosystem spells names and versions: two spellings that a registry takes for the same thing give the
 // same string, and a spelling that no registry of the ecosystem should accept gives an error.
 type naming struct {
 	name, version func(string) (string, error)
+	// actions are those that some operation of the ecosystem asks for.
+	actions []Action
 }
 
 // namings has one line for each ecosystem whose names policies and registries share.
 var namings = map[string]naming{
-	"pypi": {pypiName, pypiVersion},
+	"pypi": {pypiName, pypiVersion, []Action{ActionRead, ActionPublish}},
 }
 
 // NormalizeName gives the one spelling by which an ecosystem knows a package.
@@ -30,6 +35,9 @@ func NormalizeVersion(ecosystem, version string) (string, error) {
 	}
 	return n.version(version)
 }
+
+// EcosystemActions are the actions that operations of an ecosystem ask for, in the order of Actions; none for one without rules.
+func EcosystemActions(ecosystem string) []Action { return slices.Clone(namings[ecosystem].actions) }
 
 // shown quotes a value for an error, cut where a hostile one is long.
 func shown(s string) string {

@@ -3,7 +3,7 @@ package model
 // Action is what a policy grants.
 type Action string
 
-// The actions. Each ecosystem has one table from operation to action.
+// The actions. Each ecosystem has one table from operation to action; EcosystemActions are those that it asks for.
 const (
 	ActionRead      Action = "read"
 	ActionPublish   Action = "publish"
