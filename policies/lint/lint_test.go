@@ -101,7 +101,7 @@ func TestFindings(t *testing.T) {
 		{"a pattern shadows a pattern", with("[acme-widget]", `["acme-*"]`) + second(with("[acme-widget]", `["acme-w*"]`)), []string{"11 shadowed"}},
 		{"a pattern of an environment shadows", with("environment: release", `environment: "rel*"`) + second(base), []string{"11 shadowed"}},
 		{"another workflow", with("        environment", "        workflow: a.yml\n        environment") + second(with("        environment", "        workflow: b.yml\n        environment")), []string{}},
-		{"fewer actions", base + second(with("    publisher", "    actions: [publish, yank]\n    publisher")), []string{"2 shadowed"}},
+		{"fewer actions", base + second(with("    publisher", "    actions: [publish, read]\n    publisher")), []string{"2 shadowed"}},
 		{"another condition", base + "    when: claims.a == \"b\"\n" + second(base) + "    when: claims.a == \"c\"\n", []string{}},
 		{"an expired one shadows nothing", base + "    not_after: 2026-01-01\n" + second(base), []string{"11 expired"}},
 		{"what does not claim shadows nothing that claims", base + "    exclusive: false\n" + second(base), []string{"2 shadowed"}},
