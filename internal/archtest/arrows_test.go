@@ -54,7 +54,7 @@ var rooms = []room{
 	{"caddymodule", []string{"internal/*", "policies"}},
 	{"cmd/caddy", []string{"caddymodule"}},
 	{"cmd/trustpub", []string{"internal/cli"}},
-	{"integration", []string{"internal/demo/*", "internal/model"}},
+	{"integration", []string{"internal/demo/*", "internal/ecosystem/*", "internal/model"}},
 }
 
 // caddyRooms are the only ones that may link Caddy, its storage or zap; everything else takes a *slog.Logger.
