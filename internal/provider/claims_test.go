@@ -3,6 +3,8 @@ package provider
 import (
 	"encoding/json"
 	"maps"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -238,6 +240,30 @@ func TestIssuerURL(t *testing.T) {
 		{"gitlab", "https://gitlab.example.com/a b", ""},
 		{"gitlab", "gitlab.example.com", ""},
 		{"gitlab", "https://", ""},
+		{"azure-devops", "https://vstoken.dev.azure.com/0b7d1c6e-2f4a-4e8b-9c3d-5a6b7c8d9e0f", "https://vstoken.dev.azure.com/0b7d1c6e-2f4a-4e8b-9c3d-5a6b7c8d9e0f"},
+		{"azure-devops", "https://vstoken.dev.azure.com/", ""},
+		{"azure-devops", "https://login.example.com/0b7d1c6e", ""},
+		{"bitbucket", "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc", "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc"},
+		{"bitbucket", "https://api.bitbucket.org/2.0/workspaces/a/b/pipelines-config/identity/oidc", ""},
+		{"bitbucket", "", ""},
+		{"buildkite", "", "https://agent.buildkite.com"},
+		{"buildkite", "https://agent.buildkite.example.com", ""},
+		{"circleci", "", "https://oidc.circleci.com"},
+		{"circleci", "https://oidc.circleci.com/org/8f1e2c44", "https://oidc.circleci.com/org/8f1e2c44"},
+		{"circleci", "https://oidc.circleci.com/8f1e2c44", ""},
+		{"forgejo", "https://git.example.com/api/actions", "https://git.example.com/api/actions"},
+		{"forgejo", "https://example.com/git/api/actions", "https://example.com/git/api/actions"},
+		{"forgejo", "https://git.example.com", ""},
+		{"google", "https://accounts.google.com.example.com", ""},
+		{"jenkins", "https://jenkins.example.com/oidc/job/a/job/b", "https://jenkins.example.com/oidc/job/a/job/b"},
+		{"kubernetes", "https://oidc.eks.eu-central-1.amazonaws.com/id/D539D463", "https://oidc.eks.eu-central-1.amazonaws.com/id/D539D463"},
+		{"kubernetes", "https://container.googleapis.com/v1/projects/p/locations/l/clusters/c", "https://container.googleapis.com/v1/projects/p/locations/l/clusters/c"},
+		{"kubernetes", "https://westeurope.oic.prod-aks.azure.com/t/g/", "https://westeurope.oic.prod-aks.azure.com/t/g/"},
+		{"kubernetes", "https://kubernetes.default.svc.cluster.local", "https://kubernetes.default.svc.cluster.local"},
+		{"kubernetes", "https://10.0.0.1:6443", "https://10.0.0.1:6443"},
+		{"kubernetes", "http://kubernetes.default.svc", ""},
+		{"semaphore", "https://acme.semaphoreci.com", "https://acme.semaphoreci.com"},
+		{"spacelift", "https://acme.app.spacelift.io", "https://acme.app.spacelift.io"},
 		{"oidc", "", ""},
 		{"oidc", "https://issuer.example.com", "https://issuer.example.com"},
 		{"oidc", "https://issuer.example.com/", "https://issuer.example.com/"},
@@ -265,4 +291,34 @@ func TestIsLoopback(t *testing.T) {
 			t.Errorf("%q: got %t", host, got)
 		}
 	}
+}
+
+// Whatever is accepted for a platform with a host of its own is on that host, and has one spelling.
+func FuzzIssuerURL(f *testing.F) {
+	hosts := map[string]string{
+		"azure-devops": "vstoken.dev.azure.com", "bitbucket": "api.bitbucket.org", "buildkite": "agent.buildkite.com", "circleci": "oidc.circleci.com",
+		"codefresh": "oidc.codefresh.io", "google": "accounts.google.com", "activestate": "platform.activestate.com",
+	}
+	for name := range hosts {
+		p, _ := Get(name)
+		for _, form := range append(p.Issuer.Forms, p.Issuer.Default) {
+			f.Add(strings.NewReplacer("{segment}", "acme").Replace(form))
+		}
+	}
+	f.Add("https://oidc.circleci.com@example.com/org/a")
+	f.Add("https://oidc.circleci.com/org/..%2fa")
+	f.Add("http://127.0.0.1:1/x")
+	f.Fuzz(func(t *testing.T, s string) {
+		for name, host := range hosts {
+			p, _ := Get(name)
+			got, err := p.IssuerURL(s)
+			if err != nil || s == "" {
+				continue
+			}
+			u, err := url.Parse(s)
+			if err != nil || got != s || u.String() != s || u.Hostname() != host && !IsLoopback(u.Hostname()) || u.User != nil || u.RawQuery != "" {
+				t.Errorf("%s accepts %q as %q: %v", name, s, got, err)
+			}
+		}
+	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/provider"
 	"github.com/trustpub/trustpub/policies"
+	"github.com/trustpub/trustpub/policies/lint"
 )
 
 var update = flag.Bool("update", false, "write the generated pages below docs/issuers and the table in docs/issuers.md")
@@ -146,11 +147,16 @@ func tryLoad(t *testing.T, text string, env policies.Env) (*policies.Set, error)
 	return policies.Load([]string{file}, env)
 }
 
-func TestPagePoliciesLoad(t *testing.T) {
+// What people copy from a page loads, and the linter has nothing to say about it.
+func TestPagePolicies(t *testing.T) {
 	for _, name := range provider.Names() {
 		t.Run(name, func(t *testing.T) {
 			p, _ := provider.Get(name)
 			load(t, p.Docs.Policy, env(p))
+			report := lint.Check(map[string]string{"page.yaml": p.Docs.Policy}, lint.Options{Now: now})
+			for _, f := range report.Findings {
+				t.Errorf("%s: %s", f.Code, f.Message)
+			}
 		})
 	}
 }

@@ -1,7 +1,7 @@
 package provider_test
 
 import (
-	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,6 +37,7 @@ func page(p *provider.Provider) string {
 	b.WriteString("\n## A policy\n\n```yaml\n" + p.Docs.Policy + "```\n\n")
 	writeFields(&b, p)
 	writeFacts(&b, p)
+	writeSample(&b, p)
 	if len(p.Docs.Notes) > 0 {
 		b.WriteString("## Good to know\n\n")
 		for _, note := range p.Docs.Notes {
@@ -149,7 +150,7 @@ func writeFacts(b *strings.Builder, p *provider.Provider) {
 	for name := range p.Claims {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(x, y string) int { return cmp.Compare(x, y) })
+	slices.SortFunc(names, func(x, y string) int { return slices.Compare(append(p.Claims[x].Path, x), append(p.Claims[y].Path, y)) })
 	for _, name := range names {
 		c := p.Claims[name]
 		var notes []string
@@ -166,6 +167,15 @@ func writeFacts(b *strings.Builder, p *provider.Provider) {
 		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", where, strings.ReplaceAll(string(c.Kind), "_", " in a "), cell(c.About), strings.Join(notes, "; "))
 	}
 	b.WriteString("\n")
+}
+
+// writeSample writes what a token says, beside iss, aud and its times.
+func writeSample(b *strings.Builder, p *provider.Provider) {
+	text, err := json.MarshalIndent(p.Sample, "", "  ")
+	if err != nil {
+		panic(err) // what came out of YAML can be written as JSON
+	}
+	fmt.Fprintf(b, "A sample, without `iss`, `aud`, `iat`, `nbf` and `exp`:\n\n```json\n%s\n```\n\n", text)
 }
 
 // writeRun writes what starts a run.
