@@ -154,6 +154,8 @@ type Check struct {
 	// OK is true where they agree, Open where the answer waits for the upload.
 	OK   bool `json:"ok"`
 	Open bool `json:"open,omitempty"`
+	// Unknown is true where the claims that are compared are not known; only rankings of runs from the audit have it.
+	Unknown bool `json:"unknown,omitempty"`
 	// Hint says what to do where they differ.
 	Hint string `json:"hint,omitempty"`
 }

@@ -248,7 +248,7 @@ func (l *lister) glob(pattern string) {
 	}
 	before := len(l.seen)
 	for _, m := range matches {
-		if hidden(m) {
+		if hidden(m) || IsTestFile(m) {
 			continue
 		}
 		if info, err := os.Stat(m); err == nil && info.IsDir() {
@@ -257,12 +257,12 @@ func (l *lister) glob(pattern string) {
 		}
 		l.add(m)
 	}
-	if len(matches) == 0 && len(l.seen) == before {
+	if !slices.ContainsFunc(matches, func(m string) bool { return !IsTestFile(m) }) && len(l.seen) == before {
 		l.fail(pattern, "the glob matches no file")
 	}
 }
 
-// dir finds every policy file below a directory. Hidden names are left out: they are editors' copies, or, in a mounted
+// dir finds every policy file below a directory, tests of policies left out. Hidden names are left out: they are editors' copies, or, in a mounted
 // ConfigMap, the folders that its visible links point to. Links to files are followed, links to directories are not.
 func (l *lister) dir(root string) {
 	// A root that is itself a link is walked through its target; the names keep the configured path.
@@ -284,7 +284,7 @@ func (l *lister) dir(root string) {
 			if d.IsDir() {
 				return fs.SkipDir
 			}
-		case !d.IsDir() && isPolicyFile(path):
+		case !d.IsDir() && isPolicyFile(path) && !IsTestFile(path):
 			l.add(shown)
 		}
 		return nil

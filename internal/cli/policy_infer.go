@@ -41,14 +41,14 @@ func expand(path string) []string {
 		if globErr != nil {
 			return nil
 		}
-		return files
+		return slices.DeleteFunc(files, policies.IsTestFile)
 	}
 	if !info.IsDir() {
 		return []string{path}
 	}
 	var files []string
 	walk := func(p string, d fs.DirEntry, err error) error {
-		if ext := filepath.Ext(p); err == nil && !d.IsDir() && (ext == ".yaml" || ext == ".yml") {
+		if ext := filepath.Ext(p); err == nil && !d.IsDir() && (ext == ".yaml" || ext == ".yml") && !policies.IsTestFile(p) {
 			files = append(files, p)
 		}
 		return nil

@@ -76,7 +76,7 @@ func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) 
 	}
 	for _, target := range targets {
 		if d := t.g.Policies.Evaluate(t.id, target); !d.Allow {
-			denial := refusal(d)
+			denial := model.Refuse(d)
 			denial.Code, denial.Message = model.CodePolicyChanged, model.CodePolicyChanged.Info().Message
 			return denial
 		}

@@ -163,7 +163,7 @@ func (t *transaction) scope(grant *model.Grant, group []*registry) (urls []strin
 				continue
 			}
 			if nearest == nil || d.Reveal && !nearest.Reveal {
-				nearest = refusal(d)
+				nearest = model.Refuse(d)
 			}
 		}
 	}

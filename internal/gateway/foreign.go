@@ -104,7 +104,7 @@ func (t *transaction) compare(id *model.Identity, targets []model.Target) {
 	t.event.Decision = "would_allow"
 	for _, target := range targets {
 		if d := t.g.Policies.Evaluate(id, target); !d.Allow {
-			t.would(refusal(d))
+			t.would(model.Refuse(d))
 			return
 		} else if t.event.Policy == "" {
 			t.event.Policy = d.Policy

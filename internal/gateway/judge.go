@@ -83,28 +83,12 @@ func (t *transaction) judge(targets []model.Target) error {
 			return model.Deny(model.CodeOutOfScope).Differ("package", target.Package, "one that the token was minted for")
 		}
 		if d := t.g.Policies.Evaluate(t.id, target); !d.Allow {
-			return refusal(d)
+			return model.Refuse(d)
 		} else if t.event.Policy == "" {
 			t.event.Policy = d.Policy
 		}
 	}
 	return nil
-}
-
-// refusal turns a policy decision into a denial.
-func refusal(d model.Decision) *model.Denial {
-	code := d.Code
-	if code == "" {
-		code = model.CodeNoMatchingPolicy
-	}
-	denial := model.Deny(code)
-	hint := denial.Hint
-	denial.Decision = d
-	denial.Code = code
-	if denial.Hint == "" {
-		denial.Hint = hint
-	}
-	return denial
 }
 
 // claim makes the token belong to one release (a directly used identity token) or one file (a single-use publish token), and

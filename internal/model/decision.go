@@ -50,6 +50,22 @@ func Deny(code Code) *Denial {
 	return &Denial{Decision: Decision{Code: code, Hint: info.Hint, Reveal: true}, Status: info.Status, Message: info.Message}
 }
 
+// Refuse makes the denial of a decision that does not allow, with the decision's own field, sides and hint.
+func Refuse(d Decision) *Denial {
+	code := d.Code
+	if code == "" {
+		code = CodeNoMatchingPolicy
+	}
+	denial := Deny(code)
+	hint := denial.Hint
+	denial.Decision = d
+	denial.Code = code
+	if denial.Hint == "" {
+		denial.Hint = hint
+	}
+	return denial
+}
+
 // Differ adds the field, what was got and what was expected, and returns the denial.
 func (d *Denial) Differ(field, got, want string) *Denial {
 	d.Field, d.Got, d.Want = field, got, want
