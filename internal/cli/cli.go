@@ -95,6 +95,7 @@ func Mount(root *cobra.Command, opts Options) {
 		group(
 			"policy", "Work with policy files",
 			policyCheckCommand(),
+			policyExplainCommand(opts),
 			policyFmtCommand(),
 			policyLintCommand(opts),
 			policySuggestCommand(),
@@ -145,7 +146,7 @@ func tame(cmd *cobra.Command, opts Options) {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, errShown) {
+		if !errors.Is(err, errShown) && !errors.Is(err, errDenied) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.CommandPath(), err)
 		}
 		if ExitCode(err) == ExitUsage && !errors.Is(err, errShown) && !errors.Is(err, errElsewhere) {
