@@ -221,7 +221,10 @@ func (t *Tally) denied(e model.Event) {
 
 // Status is where things stand after all events.
 func (t *Tally) Status() *Status {
-	out := &Status{Unnamed: t.unnamed, Packages: []*PackageStatus{}, Passwords: newest(slices.Collect(maps.Values(t.passwords)))}
+	out := &Status{
+		Unnamed: t.unnamed, Packages: []*PackageStatus{},
+		Passwords: newest(slices.AppendSeq([]*Password{}, maps.Values(t.passwords))),
+	}
 	for _, w := range out.Passwords {
 		w.Packages = sorted(w.Packages)
 	}
@@ -285,6 +288,9 @@ func (p *PackageStatus) judge() {
 // why words the first thing that differs.
 func (d *Denial) why() string {
 	if d.Field == "" {
+		if d.Code == model.CodeNoMatchingPolicy {
+			return " (no policy is near)"
+		}
 		return fmt.Sprintf(" (%s)", d.Code)
 	}
 	got := "absent"

@@ -80,11 +80,26 @@ func (s *Suggester) exchange(event model.Event) bool {
 		return true
 	}
 	o := observation{event: event, prov: prov, id: id}
-	if o.ofOwner(s.opts.Owners) && !s.seen[event.ID] {
+	if o.ofOwner(s.opts.Owners) && !s.seen[event.ID] && !s.exchanges(id) {
 		s.seen[event.ID] = event.ID != ""
 		s.left[Left{Repository: o.repository(), Reason: "it was refused at the exchange, which names no package: write its policy by hand, or import it"}]++
 	}
 	return true
+}
+
+// exchanges is true where a policy of now allows an identity's exchange for some registry.
+func (s *Suggester) exchanges(id *model.Identity) bool {
+	if s.opts.Present == nil {
+		return false
+	}
+	for _, p := range s.opts.Present.Policies() {
+		for _, g := range p.Grants() {
+			if s.opts.Present.Evaluate(id, model.Target{Ecosystem: g.Ecosystem, Registry: g.Registry}).Allow {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // group are the observations that one policy covers.

@@ -207,6 +207,18 @@ func TestSuggestOptions(t *testing.T) {
 			t.Errorf("%+v", got.Files)
 		}
 	})
+	t.Run("an exchange that a policy of now allows", func(t *testing.T) {
+		present := load(t, suggest(t, SuggestOptions{}, audited(t, release)).Files)
+		r := release
+		r.change = func(e *model.Event) { e.Operation, e.Decision, e.Target = "mint-token", "deny", nil }
+		if got := suggest(t, SuggestOptions{Present: present}, audited(t, r)); len(got.Left) != 0 {
+			t.Errorf("left %+v", got.Left)
+		}
+		r.over = over(r.over, map[string]any{"environment": nil})
+		if got := suggest(t, SuggestOptions{Present: present}, audited(t, r)); len(got.Left) != 1 {
+			t.Errorf("left %+v", got.Left)
+		}
+	})
 	t.Run("an event of before the provider was named", func(t *testing.T) {
 		old := func(e *model.Event) { e.Provider = "" }
 		for issuer, providers := range map[string]map[string]string{"github": nil, "ci": {"ci": "github"}} {
