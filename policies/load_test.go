@@ -357,7 +357,7 @@ func TestExamplesLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"reports-release", "widget-release"}, set.Names()); diff != "" {
+	if diff := cmp.Diff([]string{"reports-release", "plugins", "widget-release"}, set.Names()); diff != "" {
 		t.Errorf("examples (-want +got):\n%s", diff)
 	}
 }

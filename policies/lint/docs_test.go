@@ -15,7 +15,6 @@ import (
 // most examples show one field only.
 var shownOnPurpose = map[string]bool{
 	"any_branch": true, "any_package": true, "no_repository": true, "environment_may_not_exist": true, "outsider_trigger": true,
-	"expired": true, "when_ignores_claims": true, "subject_only": true, "shadowed": true,
 	// The README shows the job of one package on two platforms.
 	"README.md overlapping_owners": true,
 }

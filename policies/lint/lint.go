@@ -88,15 +88,16 @@ func (r *Report) Fails(on Severity) bool {
 
 // Options say what the gateway has. The zero value knows nothing: every registry and issuer is taken to exist.
 type Options struct {
-	// Registries maps the gateway's registries to their ecosystems; nil: any registry exists.
+	// Registries maps the gateway's registries to their ecosystems; nil: any registry exists, of the ecosystem pypi.
 	Registries map[string]string
 	// Issuers are the gateway's issuers; nil: any issuer exists.
 	Issuers []policies.Issuer
-	// Ecosystem is that of registries that Registries does not name; empty: pypi.
-	Ecosystem string
 	// Now is the clock by which policies expire; nil: time.Now.
 	Now func() time.Time
 }
+
+// defaultEcosystem is that of registries that the options do not name.
+const defaultEcosystem = "pypi"
 
 // Run reads policy files (files, directories and globs, as policies.Load does) and applies every rule. What does not load is a
 // finding; the rest is looked at all the same.
@@ -163,7 +164,7 @@ func check(texts map[string]string, problems policies.Errors, opts Options) *Rep
 // load compiles the texts, and where some are broken the others without them; it returns the broken ones.
 func (p *pass) load(texts map[string]string, problems *policies.Errors) map[string]bool {
 	env := policies.Env{
-		Registries: p.opts.Registries, Issuers: p.opts.Issuers, AnyRegistry: cmp.Or(p.opts.Ecosystem, "pypi"), AnyIssuer: true, Now: p.opts.Now,
+		Registries: p.opts.Registries, Issuers: p.opts.Issuers, AnyRegistry: defaultEcosystem, AnyIssuer: true, Now: p.opts.Now,
 	}
 	broken := map[string]bool{}
 	set, err := policies.Parse(texts, env)

@@ -53,6 +53,7 @@ func TestFindings(t *testing.T) {
 		{"a star for the owner", with("acme/widget\n", "\"*/widget\"\n"), []string{"7 wildcard_owner"}},
 		{"a star for the owner of a reusable workflow", with("        environment", "        job_workflow: \"*/ci/.github/workflows/x.yml@refs/tags/v1\"\n        environment"), []string{"9 wildcard_owner"}},
 		{"only the owner's name", with("repository: acme/widget\n        "+owner, "repository_owner: acme\n        "+owner) + "    allow_unpinned: true\n", []string{"7 no_repository"}},
+		{"each repository its own package", with("repository: acme/widget\n        "+owner, owner, "[acme-widget]", `["{claims.repository_name}"]`) + "    allow_unpinned: true\n", []string{}},
 		{"a pattern of separators only", with("[acme-widget]", `["*-*"]`) + "    allow_any_package: true\n", []string{"4 any_package"}},
 		{"several claims about the ref", oidc("        claims:\n          build_branch: main\n          ref_type: branch\n") + "    allow_unpinned: true\n", []string{"8 ref_only"}},
 		{"a ref and an owner", oidc("        claims:\n          build_branch: main\n          organization: acme\n") + "    allow_unpinned: true\n", []string{}},

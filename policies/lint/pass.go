@@ -131,5 +131,5 @@ func quoted(list []string) string {
 	for i, s := range list {
 		out[i] = fmt.Sprintf("%q", s)
 	}
-	return strings.Join(out, " and ")
+	return strings.Join(out, " or ")
 }

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/provider"
@@ -110,11 +111,16 @@ func noRepository(p *pass, in *policy) {
 		}
 	}
 	for i := range in.fields {
-		if f := &in.fields[i]; f.Names == "owner" || f.Stable == "owner" {
+		if f := &in.fields[i]; (f.Names == "owner" || f.Stable == "owner") && !in.ownPackagesOnly() {
 			p.report(in, f.Position, "", "the publisher names an owner and no repository, so all of the owner's repositories may publish")
 			return
 		}
 	}
+}
+
+// ownPackagesOnly is true where every package is named after the run's own claims, so that no repository reaches another's.
+func (in *policy) ownPackagesOnly() bool {
+	return len(in.grants) > 0 && !slices.ContainsFunc(in.grants[0].Packages, func(pkg policies.Package) bool { return !pkg.Template })
 }
 
 func anyPackage(p *pass, in *policy) {
@@ -148,9 +154,11 @@ func refOnly(p *pass, in *policy) {
 	}
 }
 
+// generic is the provider of which nothing is known but the subject.
+const generic = "oidc"
+
 func subjectOnly(p *pass, in *policy) {
-	prov, known := provider.Get(in.Provider())
-	if !known || !prov.OpenClaims || len(in.fields) != 1 || in.fields[0].Claim != "sub" {
+	if in.Provider() != generic || len(in.fields) != 1 || in.fields[0].Claim != "sub" {
 		return
 	}
 	p.report(in, in.fields[0].Position, "", "the subject is all that is asked for")
