@@ -78,7 +78,7 @@ func untidy(t *rapid.T, lines []string) string {
 		}
 		b.WriteString(line)
 		if rapid.IntRange(0, 5).Draw(t, "behind") == 0 {
-			b.WriteString(fmt.Sprintf(" # behind %d", i))
+			fmt.Fprintf(&b, " # behind %d", i)
 		}
 		b.WriteString("\n")
 	}

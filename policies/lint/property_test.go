@@ -26,7 +26,7 @@ func drawPolicy(t *rapid.T, name string) string {
 	line("    registry: %s", pick("registry", "r", "[r, s]"))
 	line("    packages: %s", pick("packages", "[x]", "[x, y]", `["x*"]`, `["x-*"]`, `["*"]`, `["{claims.repository_name}"]`, `["x-{claims.repository_name}", x]`))
 	line("    allow_any_package: true")
-	maybe("actions", "    actions: %s", "[publish]", "[read]", "[publish, yank]")
+	maybe("actions", "    actions: %s", "[publish]", "[read]", "[publish, read]")
 	maybe("events", "    events: %s", "[workflow_run]", "[workflow_run, fork]")
 	maybe("tag", "    tag: %s", `"v{version}"`, "v1")
 	maybe("when", "    when: %s", `claims.actor_id == "1"`, `claims.actor_id in ["1", "2"]`)
@@ -52,7 +52,7 @@ func drawRun(t *rapid.T) (*policies.Identity, policies.Target) {
 	}}
 	return id, policies.Target{
 		Ecosystem: "pypi", Registry: pick("to", "r", "s"), Package: pick("package", "x", "y", "x-y", "x-x", "z"), Version: pick("version", "1", "2"),
-		Action: policies.Action(pick("action", "publish", "read", "yank")),
+		Action: policies.Action(pick("action", "publish", "read")),
 	}
 }
 

@@ -123,12 +123,21 @@ func (in *policy) grantsAllOf(other *policy, p *pass) bool {
 	case in.When() != "" && in.When() != other.When():
 	case in.Tag() != "" && in.Tag() != other.Tag():
 	case !in.Exclusive() && other.Exclusive():
-	case !subset(other.Actions(), in.Actions()) || !subset(other.Events(), in.Events()):
+	case !subset(other.Actions(), in.actions()) || !subset(other.Events(), in.Events()):
 	case !in.asksNoMore(other):
 	default:
 		return in.coversPackages(other)
 	}
 	return false
+}
+
+// actions are what is granted; whoever may publish may also read.
+func (in *policy) actions() []policies.Action {
+	list := in.Actions()
+	if slices.Contains(list, policies.ActionPublish) {
+		list = append(list, policies.ActionRead)
+	}
+	return list
 }
 
 func subset[T comparable](small, large []T) bool {
