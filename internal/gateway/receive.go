@@ -21,31 +21,32 @@ type incoming struct {
 	close  func()
 }
 
-// receive reads as much of the body as naming the target takes (all of it, for a spool), asks permit about the targets, and
+// receive reads as much of the body as naming the target takes, asks permit about the targets (a spool only goes on then), and
 // arranges for verdict to be asked before the last bytes leave.
 func (t *transaction) receive(
 	permit func([]model.Target) error, verdict func([]model.Target, *model.Artifact) error,
 ) (*incoming, error) {
+	admit := func(targets []model.Target) error {
+		if len(targets) == 0 {
+			return model.Deny(model.CodeUnsupportedOperation).Differ("operation", t.op.Name, "one that names what it acts on")
+		}
+		t.event.Target = &targets[0]
+		return permit(targets)
+	}
 	var in *incoming
 	var err error
 	switch {
 	case t.op.Body == model.BodyNone:
 		in, err = t.receiveNothing(verdict)
 	case t.op.Body == model.BodySpool, t.reg.Body == BodySpooled:
-		in, err = t.receiveSpooled(verdict)
+		return t.receiveSpooled(admit, verdict)
 	default:
 		in, err = t.receiveStream(verdict)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if len(in.targets) == 0 {
-		err = model.Deny(model.CodeUnsupportedOperation).Differ("operation", t.op.Name, "one that names what it acts on")
-	} else {
-		t.event.Target = &in.targets[0]
-		err = permit(in.targets)
-	}
-	if err != nil {
+	if err = admit(in.targets); err != nil {
 		in.close()
 		return nil, err
 	}
@@ -88,13 +89,16 @@ func (t *transaction) receiveStream(verdict func([]model.Target, *model.Artifact
 	return in, nil
 }
 
-func (t *transaction) receiveSpooled(verdict func([]model.Target, *model.Artifact) error) (*incoming, error) {
+func (t *transaction) receiveSpooled(
+	admit func([]model.Target) error, verdict func([]model.Target, *model.Artifact) error,
+) (*incoming, error) {
 	scanner, err := t.dialect.Open(t.op, t.r.Header)
 	if err != nil {
 		return nil, err
 	}
-	spooled, named, err := upload.Spool(t.body, scanner, t.g.SpoolDir, t.reg.SpoolLimit)
-	t.seen(named)
+	spooled, named, err := upload.Spool(t.body, scanner, t.g.SpoolDir, t.reg.SpoolLimit, func(named model.Target) error {
+		return admit(t.targets(named))
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -16,8 +16,9 @@ type Spooled struct {
 }
 
 // Spool writes src to a nameless file in dir while the scanner reads it, and finishes the scanner. limit bounds the body in
-// bytes. The target is the scanner's.
-func Spool(src io.Reader, scanner Scanner, dir string, limit int64) (*Spooled, model.Target, error) {
+// bytes. The target is the scanner's; named is asked about it as soon as it is known, so that a body that will be refused does
+// not fill the disk first.
+func Spool(src io.Reader, scanner Scanner, dir string, limit int64, named func(model.Target) error) (*Spooled, model.Target, error) {
 	f, err := os.CreateTemp(dir, "trustpub-spool-*")
 	if err != nil {
 		return nil, model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(err)
@@ -28,7 +29,7 @@ func Spool(src io.Reader, scanner Scanner, dir string, limit int64) (*Spooled, m
 		return nil, model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(err)
 	}
 	s := &Spooled{file: f}
-	target, err := s.take(src, scanner, limit)
+	target, err := s.take(src, scanner, limit, named)
 	if err != nil {
 		_ = s.Close()
 		return nil, target, err
@@ -36,7 +37,16 @@ func Spool(src io.Reader, scanner Scanner, dir string, limit int64) (*Spooled, m
 	return s, target, nil
 }
 
-func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64) (model.Target, error) {
+func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(model.Target) error) (model.Target, error) {
+	asked := false
+	ask := func() (target model.Target, err error) {
+		target, ok := scanner.Target()
+		if ok && !asked {
+			asked = true
+			err = named(target)
+		}
+		return target, err
+	}
 	p := pieces.Get().(*[]byte)
 	defer pieces.Put(p)
 	piece := (*p)[:pieceSize]
@@ -48,6 +58,9 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64) (model.Targe
 			}
 			if _, scanErr := scanner.Scan(piece[:n]); scanErr != nil {
 				return model.Target{}, scanErr
+			}
+			if _, err := ask(); err != nil {
+				return model.Target{}, err
 			}
 			if _, writeErr := s.file.Write(piece[:n]); writeErr != nil {
 				return model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(writeErr)
@@ -63,11 +76,11 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64) (model.Targe
 	if err := scanner.Finish(); err != nil {
 		return model.Target{}, err
 	}
-	target, ok := scanner.Target()
-	if !ok {
-		return model.Target{}, model.Deny(model.CodeMissingField).Differ("target", "", "a package and a version")
+	target, err := ask()
+	if err == nil && !asked {
+		err = model.Deny(model.CodeMissingField).Differ("target", "", "a package and a version")
 	}
-	return target, nil
+	return target, err
 }
 
 // Size is the body's length in bytes.

@@ -170,7 +170,7 @@ func TestStopTakesTheBodyBack(t *testing.T) {
 func TestSpool(t *testing.T) {
 	dir := t.TempDir()
 	want := body(100_000)
-	s, target, err := upload.Spool(bytes.NewReader(want), &lineScanner{}, dir, 100_000)
+	s, target, err := upload.Spool(bytes.NewReader(want), &lineScanner{}, dir, 100_000, anybody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,9 +201,30 @@ func TestSpool(t *testing.T) {
 		"no directory": {bytes.NewReader(want), &lineScanner{}, dir + "/absent", 1 << 20, model.CodeSpoolUnavailable},
 		"unnamed":      {bytes.NewReader([]byte("widget.")), &lineScanner{}, dir, 1 << 20, model.CodeMissingField},
 	} {
-		if _, _, err := upload.Spool(tc.src, tc.scanner, tc.dir, tc.limit); code(err) != tc.want {
+		if _, _, err := upload.Spool(tc.src, tc.scanner, tc.dir, tc.limit, anybody); code(err) != tc.want {
 			t.Errorf("%s: %v, want %s", name, err, tc.want)
 		}
+	}
+}
+
+func anybody(model.Target) error { return nil }
+
+// TestSpoolAsksEarly: a body that will be refused is not read to its end.
+func TestSpoolAsksEarly(t *testing.T) {
+	var asked []model.Target
+	src := bytes.NewReader(body(10 << 20))
+	s, target, err := upload.Spool(src, &lineScanner{}, t.TempDir(), 1<<30, func(named model.Target) error {
+		asked = append(asked, named)
+		return model.Deny(model.CodeNoMatchingPolicy)
+	})
+	if s != nil || code(err) != model.CodeNoMatchingPolicy {
+		t.Errorf("%v, %v", s, err)
+	}
+	if diff := cmp.Diff([]model.Target{{Package: "widget"}}, asked); diff != "" || target != (model.Target{}) {
+		t.Error(diff, target)
+	}
+	if read := 10<<20 - src.Len(); read > 1<<20 {
+		t.Errorf("%d bytes were read of a body whose beginning is refused", read)
 	}
 }
 
