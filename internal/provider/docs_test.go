@@ -4,12 +4,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/provider"
 	"github.com/trustpub/trustpub/policies"
 	"github.com/trustpub/trustpub/policies/lint"
@@ -158,6 +160,57 @@ func TestPagePolicies(t *testing.T) {
 				t.Errorf("%s: %s", f.Code, f.Message)
 			}
 		})
+	}
+}
+
+// The shell scripts of the pages are shell scripts.
+func TestPageScripts(t *testing.T) {
+	for _, name := range provider.Names() {
+		p, _ := provider.Get(name)
+		for _, job := range p.Docs.Jobs {
+			if job.Language != "sh" {
+				continue
+			}
+			cmd := exec.CommandContext(t.Context(), "sh", "-n")
+			cmd.Stdin = strings.NewReader(expand(job.Text))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s, %s: %v\n%s", name, job.Title, err, out)
+			}
+		}
+	}
+}
+
+// A package may be named after the claims that the data marks, and after no other.
+func TestTemplateClaims(t *testing.T) {
+	for _, name := range provider.Names() {
+		p, _ := provider.Get(name)
+		one := newPlatform(t, name, name, pageIssuer(p), 0)
+		id, err := verifier(t, one).Verify(t.Context(), one.sign(t, one.claims()), []string{one.audience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for claim, c := range p.Claims {
+			text := strings.Replace(p.Docs.Policy, "[acme-widget]", `["{claims.`+claim+`}"]`, 1)
+			set, err := tryLoad(t, text, env(p))
+			if (err == nil) != c.Template {
+				t.Errorf("%s: packages named after %s, marked %t: %v", name, claim, c.Template, err)
+			}
+			value, _ := p.Text(id.Claims, claim)
+			if err != nil || !c.Template || strings.Contains(value, "/") {
+				continue
+			}
+			target := upload()
+			if target.Package, err = model.NormalizeName("pypi", value); err != nil {
+				continue // an id that is no name
+			}
+			if d := set.Evaluate(id, target); !d.Allow {
+				t.Errorf("%s: %s of the sample: %+v", name, claim, d)
+			}
+			target.Package += "x"
+			if d := set.Evaluate(id, target); d.Allow {
+				t.Errorf("%s: %s publishes %s", name, claim, target.Package)
+			}
+		}
 	}
 }
 
