@@ -11,15 +11,6 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// policyFields are the fields of a policy, in the order in which docs/policies.md explains them.
-var policyFields = []string{
-	"name", "registry", "packages", "actions", "issuer", "publisher", "events", "tag", "when", "not_before", "not_after",
-	"new_packages", "exclusive", "allow_unpinned", "allow_any_package",
-}
-
-// requiredFields are those without which a policy means nothing.
-var requiredFields = []string{"name", "registry", "packages", "publisher"}
-
 // compiler turns one file into policies.
 type compiler struct {
 	*source

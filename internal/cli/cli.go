@@ -100,6 +100,7 @@ func Mount(root *cobra.Command, opts Options) {
 			policyLintCommand(opts),
 			policySuggestCommand(),
 			policyPinCommand(),
+			policySchemaCommand(),
 		),
 		group("migrate", "Move from passwords to trusted publishing", migrateStatusCommand(opts), migrateImportCommand()),
 		group("token", "Look into tokens", tokenInspectCommand(opts)),
