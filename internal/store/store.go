@@ -1,4 +1,4 @@
-// Package store declares where replay claims and revocations are kept. Each store is a folder below; all run the
+// Package store declares where replay claims, revocations and operators' switches are kept. Each store is a folder below; all run the
 // conformance suite in storetest.
 package store
 
@@ -11,7 +11,7 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// Store keeps claims and revocations. All methods are atomic and safe for concurrent use; an error means that nothing is
+// Store keeps claims, revocations and switches. All methods are atomic and safe for concurrent use; an error means that nothing is
 // known, and the caller refuses.
 type Store interface {
 	// Claim makes holder the holder of key until the given time if nobody holds it, and returns whoever holds it then. When it
@@ -22,6 +22,12 @@ type Store interface {
 	Revoke(ctx context.Context, id string, until time.Time) error
 	// Revoked is true when one of the ids is marked.
 	Revoked(ctx context.Context, ids ...string) (bool, error)
+	// SetSwitch keeps an operator's switch, in place of one with the same ID; as durable as a claim.
+	SetSwitch(ctx context.Context, s model.Switch) error
+	// RemoveSwitch forgets the switch of that ID; found is false where there was none.
+	RemoveSwitch(ctx context.Context, id string) (found bool, err error)
+	// Switches lists those that have not ended, ordered by ID.
+	Switches(ctx context.Context) ([]model.Switch, error)
 	// Since is the time before which claims may have been forgotten: tokens issued earlier are refused. Zero for a store that
 	// forgets nothing.
 	Since() time.Time

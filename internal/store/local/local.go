@@ -9,6 +9,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/store"
 )
 
@@ -20,10 +21,12 @@ type Store struct {
 	now    func() time.Time
 	logger *slog.Logger
 
-	// mu guards revoked, a copy of all revocations that are on the disk, and closed.
+	// mu guards what follows: a copy of all revocations that are on the disk, and closed.
 	mu      sync.RWMutex
 	revoked map[string]int64
 	closed  bool
+	// switches is a copy of those on the disk, also under mu.
+	switches map[string]model.Switch
 
 	ops     chan *operation
 	closing chan struct{}

@@ -15,6 +15,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/trustpub/trustpub/internal/model"
 )
 
 // The file's layout. Version 1:
@@ -23,6 +25,7 @@ import (
 //	claims       key -> end (8 bytes, nanoseconds, big endian) + holder
 //	claims_end   end (8 bytes) + key -> nothing: what to sweep, in order
 //	revocations  id -> end (8 bytes)
+//	switches     id -> the switch as JSON
 const layoutVersion = "1"
 
 var (
@@ -30,6 +33,7 @@ var (
 	bucketClaims      = []byte("claims")
 	bucketClaimsEnd   = []byte("claims_end")
 	bucketRevocations = []byte("revocations")
+	bucketSwitches    = []byte("switches")
 	keyVersion        = []byte("version")
 )
 
@@ -81,8 +85,8 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		path: path, db: db, now: opts.Now, logger: opts.Logger,
-		revoked: make(map[string]int64),
-		ops:     make(chan *operation), closing: make(chan struct{}), done: make(chan struct{}),
+		revoked: make(map[string]int64), switches: make(map[string]model.Switch),
+		ops: make(chan *operation), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -176,7 +180,7 @@ func (s *Store) load() (err error) {
 	defer s.recovered(&err, func() {})
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketClaims, bucketClaimsEnd, bucketRevocations} {
+		for _, name := range [][]byte{bucketMeta, bucketClaims, bucketClaimsEnd, bucketRevocations, bucketSwitches} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("store local: %s: %w", s.path, err)
 			}
@@ -189,6 +193,9 @@ func (s *Store) load() (err error) {
 			}
 		case string(v) != layoutVersion:
 			return fmt.Errorf("store local: %s has layout version %q, expected %q: it was written by another version of trustpub", s.path, v, layoutVersion)
+		}
+		if err := s.loadSwitches(tx); err != nil {
+			return err
 		}
 		return tx.Bucket(bucketRevocations).ForEach(func(id, end []byte) error {
 			if len(end) != 8 {

@@ -4,9 +4,11 @@ package memory
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
+	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/store"
 )
 
@@ -40,6 +42,7 @@ type Store struct {
 	closed      bool
 	claims      table[claim]
 	revocations table[struct{}]
+	switches    map[string]model.Switch
 }
 
 type claim struct{ holder string }
@@ -48,7 +51,7 @@ var _ store.Store = (*Store)(nil)
 
 // New makes an empty store whose Since is now.
 func New(now func() time.Time) *Store {
-	return &Store{now: now, since: now(), claims: newTable[claim](), revocations: newTable[struct{}]()}
+	return &Store{now: now, since: now(), claims: newTable[claim](), revocations: newTable[struct{}](), switches: map[string]model.Switch{}}
 }
 
 // Claim implements store.Store.
@@ -111,6 +114,50 @@ func (s *Store) Revoked(ctx context.Context, ids ...string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// SetSwitch implements store.Store. Operators set few, so those that have ended are forgotten on the way.
+func (s *Store) SetSwitch(ctx context.Context, sw model.Switch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	now := s.now()
+	maps.DeleteFunc(s.switches, func(_ string, old model.Switch) bool { return old.Ended(now) })
+	s.switches[sw.ID()] = sw
+	return nil
+}
+
+// RemoveSwitch implements store.Store.
+func (s *Store) RemoveSwitch(ctx context.Context, id string) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, store.ErrClosed
+	}
+	sw, found := s.switches[id]
+	delete(s.switches, id)
+	return found && !sw.Ended(s.now()), nil
+}
+
+// Switches implements store.Store.
+func (s *Store) Switches(ctx context.Context) ([]model.Switch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, store.ErrClosed
+	}
+	return store.LiveSwitches(maps.Values(s.switches), s.now()), nil
 }
 
 // Since is when the store was made.

@@ -73,6 +73,8 @@ func Run(t *testing.T, open Opener, opts Options) {
 		{"a revocation keeps the later end", revocationKeepsLaterEnd},
 		{"a cancelled context", cancelled},
 		{"claims and revocations are apart", apart},
+		{"switches", switches},
+		{"a switch ends", switchEnds},
 		{"since", func(t *testing.T, f *fixture) { since(t, f, opts) }},
 	}
 	for _, c := range cases {
@@ -306,8 +308,11 @@ func closedStore(t *testing.T, open Opener) {
 	until := clock.Now().Add(time.Hour)
 	_, claimErr := s.Claim(t.Context(), "k", "h", until)
 	_, revokedErr := s.Revoked(t.Context(), "id")
+	_, removeErr := s.RemoveSwitch(t.Context(), freeze.ID())
+	_, switchesErr := s.Switches(t.Context())
 	for name, err := range map[string]error{
 		"Claim": claimErr, "Revoked": revokedErr, "Close": s.Close(),
+		"SetSwitch": s.SetSwitch(t.Context(), freeze), "RemoveSwitch": removeErr, "Switches": switchesErr,
 		"Revoke":             s.Revoke(t.Context(), "id", until),
 		"Revoke of the past": s.Revoke(t.Context(), "id", clock.Now().Add(-time.Hour)),
 	} {
@@ -323,6 +328,9 @@ func restart(t *testing.T, open Opener) {
 	until := clock.Now().Add(time.Hour)
 	mustClaim(t, s, "k", "first", until, "first")
 	mustRevoke(t, s, "id", until)
+	mustSet(t, s, freeze)
+	mustSet(t, s, stolen)
+	mustRemove(t, s, stolen, true)
 	if err := s.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
@@ -334,6 +342,7 @@ func restart(t *testing.T, open Opener) {
 	}()
 	mustClaim(t, s, "k", "second", until, "first")
 	mustRevoked(t, s, true, "id")
+	wantSwitches(t, s, freeze)
 	clock.Advance(time.Hour)
 	mustClaim(t, s, "k", "second", until.Add(time.Hour), "second")
 	mustRevoked(t, s, false, "id")
