@@ -11,6 +11,7 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/publishtoken"
 	"github.com/trustpub/trustpub/internal/store"
+	"github.com/trustpub/trustpub/internal/switches"
 )
 
 // openTimeout bounds how long one part may take to open.
@@ -80,6 +81,7 @@ func (a *App) provisionIssuers() error {
 type services struct {
 	leases
 	store    store.Store
+	switches *switches.Board
 	audit    *audit.Log
 	issuers  []*identity.Issuer
 	verifier *identity.Verifier
@@ -115,6 +117,16 @@ func (a *App) openStore(ctx context.Context, s *services) error {
 			return nil, nil, err
 		}
 		return opened, opened.Close, nil
+	})
+	if err != nil {
+		return fmt.Errorf("store %s: %w", a.store.name, err)
+	}
+	s.switches, err = take(&s.leases, "switches/"+a.store.name+"/"+key, func() (*switches.Board, func() error, error) {
+		board, err := switches.Open(ctx, s.store, switches.Options{Logger: relayLogger})
+		if err != nil {
+			return nil, nil, err
+		}
+		return board, board.Close, nil
 	})
 	if err != nil {
 		return fmt.Errorf("store %s: %w", a.store.name, err)

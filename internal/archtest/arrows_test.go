@@ -31,6 +31,7 @@ var rooms = []room{
 	{"internal/credential/*", []string{"internal/credential", "internal/model"}},
 	{"internal/store", []string{"internal/model"}},
 	{"internal/store/*", []string{"internal/store", "internal/model"}},
+	{"internal/switches", []string{"internal/store", "internal/provider", "internal/model"}},
 	{"internal/audit", []string{"internal/model"}},
 	{"internal/audit/*", []string{"internal/audit", "internal/model"}},
 	{"internal/publishtoken", []string{"internal/model"}},

@@ -231,7 +231,7 @@ func TestChainThatAnswersNothing(t *testing.T) {
 	r.URL.Scheme, r.URL.Host = "", ""
 	r.RequestURI = "/root/prod/"
 	g, err := gateway.New(gateway.Config{
-		Registries: []gateway.Registry{h.registry}, Verifier: h.verifier, Policies: h.policies, Store: h.store, Auditor: h.audit,
+		Registries: []gateway.Registry{h.registry}, Verifier: h.verifier, Policies: h.policies, Switches: h.switches, Store: h.store, Auditor: h.audit,
 		Meter: noMeter{}, Logger: h.logger(), Tokens: h.tokens,
 	})
 	if err != nil {

@@ -75,10 +75,14 @@ func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) 
 		return err
 	}
 	for _, target := range targets {
-		if d := t.g.Policies.Evaluate(t.id, target); !d.Allow {
+		d := t.g.Policies.Evaluate(t.id, target)
+		if !d.Allow {
 			denial := model.Refuse(d)
 			denial.Code, denial.Message = model.CodePolicyChanged, model.CodePolicyChanged.Info().Message
 			return denial
+		}
+		if err := t.g.Switches.Target(target, d.Policy); err != nil {
+			return err
 		}
 	}
 	if artifact != nil {

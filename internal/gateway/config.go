@@ -79,6 +79,7 @@ type Config struct {
 	Tokens      Tokens
 	Policies    Policies
 	Store       store.Store
+	Switches    Switches
 	Auditor     Auditor
 	Meter       Meter
 	Logger      *slog.Logger

@@ -143,6 +143,7 @@ func (t *transaction) mint(exchanger ecosystem.Exchanger, ex model.Exchange, gro
 // open until the upload, unless the exchange named packages.
 func (t *transaction) scope(grant *model.Grant, group []*registry) (urls []string, err error) {
 	var nearest *model.Denial
+	var stopped error
 	for _, reg := range group {
 		if !slices.Contains(reg.Audiences, grant.Identity.Audience) {
 			continue
@@ -156,6 +157,10 @@ func (t *transaction) scope(grant *model.Grant, group []*registry) (urls []strin
 			target.Package = pkg
 			d := t.anyAction(target)
 			if d.Allow {
+				if err := t.g.Switches.Target(target, ""); err != nil {
+					stopped = err
+					continue
+				}
 				if !slices.Contains(grant.Registries, reg.Name) {
 					grant.Registries = append(grant.Registries, reg.Name)
 					urls = append(urls, reg.Public.String())
@@ -168,6 +173,9 @@ func (t *transaction) scope(grant *model.Grant, group []*registry) (urls []strin
 		}
 	}
 	if len(grant.Registries) == 0 {
+		if stopped != nil {
+			return nil, stopped
+		}
 		if nearest == nil {
 			nearest = model.Deny(model.CodeNoMatchingPolicy)
 		}

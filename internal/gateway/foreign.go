@@ -71,11 +71,14 @@ func (t *transaction) claimed() error {
 	return t.send(in.into(out), &guard{t: t, stream: in.stream, unsafe: true, foreign: true})
 }
 
-// unclaimed refuses targets that a policy claims.
+// unclaimed refuses targets that a policy claims or an operator has frozen.
 func (t *transaction) unclaimed(targets []model.Target) error {
 	for _, target := range targets {
 		if t.g.Policies.Protected(target.Registry, target.Package) {
 			return model.Deny(model.CodeTrustedPublishingOnly).Differ("package", target.Package, "one that no policy claims")
+		}
+		if err := t.g.Switches.Target(target, ""); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -102,11 +105,22 @@ func (t *transaction) compare(id *model.Identity, targets []model.Target) {
 	t.describe()
 	t.id = nil
 	t.event.Decision = "would_allow"
+	var denial *model.Denial
+	if errors.As(t.g.Switches.Identity(id), &denial) {
+		t.would(denial)
+		return
+	}
 	for _, target := range targets {
-		if d := t.g.Policies.Evaluate(id, target); !d.Allow {
+		d := t.g.Policies.Evaluate(id, target)
+		if !d.Allow {
 			t.would(model.Refuse(d))
 			return
-		} else if t.event.Policy == "" {
+		}
+		if errors.As(t.g.Switches.Target(target, d.Policy), &denial) {
+			t.would(denial)
+			return
+		}
+		if t.event.Policy == "" {
 			t.event.Policy = d.Policy
 		}
 	}

@@ -36,6 +36,7 @@ import (
 	"github.com/trustpub/trustpub/internal/publishtoken"
 	"github.com/trustpub/trustpub/internal/store"
 	"github.com/trustpub/trustpub/internal/store/memory"
+	"github.com/trustpub/trustpub/internal/switches"
 	"github.com/trustpub/trustpub/policies"
 )
 
@@ -58,6 +59,7 @@ type house struct {
 	verifier *identity.Verifier
 	policies *policySwitch
 	store    *storeSwitch
+	switches *switches.Board
 	audit    *notebook
 	source   credentials.Source
 	upstream *upstream
@@ -122,8 +124,12 @@ func openWith(t *testing.T, iss *issuer.Server, options ...option) *house {
 		Name: "internal-pypi", Protocol: "pypi", Ecosystem: eco, Public: public,
 		Audiences: gateway.DefaultAudiences("pypi", public), Source: h.source,
 	}
+	if h.switches, err = switches.Open(t.Context(), h.store, switches.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.switches.Close() })
 	cfg := gateway.Config{
-		Verifier: h.verifier, Tokens: tokens, Policies: h.policies, Store: h.store, Auditor: h.audit, Meter: noMeter{}, Logger: logger,
+		Switches: h.switches, Verifier: h.verifier, Tokens: tokens, Policies: h.policies, Store: h.store, Auditor: h.audit, Meter: noMeter{}, Logger: logger,
 		SpoolDir: t.TempDir(),
 	}
 	for _, change := range options {

@@ -45,11 +45,14 @@ func (t *transaction) describe() {
 	t.event.Provider, t.event.Run = t.id.Provider, t.g.Verifier.Run(t.id)
 }
 
-// current asks what may have changed since a token was issued: its issuer, and revocations. It runs at the start and again
+// current asks what may have changed since a token was issued: its issuer, operators' switches, and revocations. It runs at the start and again
 // before the held-back tail leaves.
 func (t *transaction) current() error {
 	if !t.g.Verifier.Active(t.id.Issuer) {
 		return model.Deny(model.CodeUnknownIssuer).Differ("issuer", t.id.Issuer, "a configured and enabled issuer")
+	}
+	if err := t.g.Switches.Identity(t.id); err != nil {
+		return err
 	}
 	ids := []string{t.replayKey()}
 	if t.grant != nil {
@@ -82,10 +85,15 @@ func (t *transaction) judge(targets []model.Target) error {
 		if t.grant != nil && len(t.grant.Packages) > 0 && !slices.Contains(t.grant.Packages, target.Package) {
 			return model.Deny(model.CodeOutOfScope).Differ("package", target.Package, "one that the token was minted for")
 		}
-		if d := t.g.Policies.Evaluate(t.id, target); !d.Allow {
+		d := t.g.Policies.Evaluate(t.id, target)
+		if !d.Allow {
 			return model.Refuse(d)
-		} else if t.event.Policy == "" {
+		}
+		if t.event.Policy == "" {
 			t.event.Policy = d.Policy
+		}
+		if err := t.g.Switches.Target(target, d.Policy); err != nil {
+			return err
 		}
 	}
 	return nil

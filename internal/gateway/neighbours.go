@@ -45,6 +45,15 @@ type Policies interface {
 	Protected(registry, pkg string) bool
 }
 
+// Switches are operators' orders that beat every policy. Errors are *model.Denial.
+type Switches interface {
+	// Identity refuses a token whose issuer, key, repository or run is stopped.
+	Identity(id *model.Identity) error
+	// Target refuses to change a registry or package that is frozen, or by a policy that is stopped; policy and the target's
+	// package may be empty, and a read is never refused.
+	Target(target model.Target, policy string) error
+}
+
 // Auditor records events.
 type Auditor interface {
 	// Record returns once the event is durable; an error means that it is not, and a publish is refused.

@@ -257,6 +257,35 @@ func TestUploadsThatCannotBeJudged(t *testing.T) {
 	}
 }
 
+// meanwhile sends most of an upload, lets something happen once the registry has begun to read it, sends the rest, and
+// checks the denial.
+func (h *house) meanwhile(happens func(), code model.Code) {
+	h.t.Helper()
+	body, contentType := form(h.t, "acme-widget", "1.0")
+	arrived := make(chan struct{})
+	h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
+		var first [1]byte
+		_, _ = r.Body.Read(first[:])
+		close(arrived)
+		h.upstream.keep(w, r)
+	})
+	conn, in := h.raw()
+	fmt.Fprintf(conn, "POST /root/prod/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n",
+		h.registry.Public.Host, h.identity(), contentType, len(body))
+	_, _ = conn.Write(body[:len(body)-100])
+	<-arrived
+	happens()
+	_, _ = conn.Write(body[len(body)-100:])
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden || !strings.Contains(resp.Status, string(code)) || len(h.upstream.stored()) != 0 {
+		h.t.Errorf("%s, %d stored, want 403 %s and nothing", resp.Status, len(h.upstream.stored()), code)
+	}
+}
+
 // TestInvariantPoliciesOfNow: a grant that is removed stops tokens already out, and uploads under way.
 func TestInvariantPoliciesOfNow(t *testing.T) {
 	const grantOther = `policies:
@@ -276,29 +305,11 @@ func TestInvariantPoliciesOfNow(t *testing.T) {
 	})
 	t.Run("an upload under way", func(t *testing.T) {
 		h := open(t)
-		body, contentType := form(t, "acme-widget", "1.0")
-		arrived := make(chan struct{})
-		h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
-			var first [1]byte
-			_, _ = r.Body.Read(first[:])
-			close(arrived)
-			h.upstream.keep(w, r)
-		})
-		conn, in := h.raw()
-		fmt.Fprintf(conn, "POST /root/prod/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n",
-			h.registry.Public.Host, h.identity(), contentType, len(body))
-		_, _ = conn.Write(body[:len(body)-100])
-		<-arrived
-		h.policies.set(grantOther)
-		_, _ = conn.Write(body[len(body)-100:])
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusForbidden || !strings.Contains(resp.Status, string(model.CodePolicyChanged)) || len(h.upstream.stored()) != 0 {
-			t.Errorf("%s, %d stored", resp.Status, len(h.upstream.stored()))
-		}
+		h.meanwhile(func() { h.policies.set(grantOther) }, model.CodePolicyChanged)
+	})
+	t.Run("an upload under way, by a switch", func(t *testing.T) {
+		h := open(t)
+		h.meanwhile(func() { h.stop(model.SwitchPackage, "internal-pypi/acme-widget") }, model.CodeDeniedByOperator)
 	})
 }
 

@@ -178,6 +178,7 @@ func (i *Issuer) read(t *token) (*verdict, *model.Denial) {
 		Issuer:      i.config.Name,
 		Provider:    i.config.Provider,
 		JTI:         tokenID(i.provider, t.claims),
+		KeyID:       t.kid,
 		Audience:    audience,
 		Digest:      t.digest,
 		IssuedAt:    times.issued,

@@ -54,6 +54,7 @@ const (
 	// The policy.
 	CodeNoMatchingPolicy Code = "no_matching_policy"
 	CodeNewPackage       Code = "new_package"
+	CodeDeniedByOperator Code = "denied_by_operator"
 	// The request.
 	CodeUnknownHost          Code = "unknown_host"
 	CodeRewrittenPath        Code = "rewritten_path"
@@ -110,6 +111,7 @@ var codes = map[Code]CodeInfo{
 	CodeTokenMisplaced:         {400, "a token of a configured issuer or of this gateway came where no credential belongs", "send it as the password of user __token__ or as a Bearer token, and nowhere else", "The token is in a cookie, the path, the query, a header that carries no credential, or beside other text. Nobody would judge it there, and the registry would see it. Proxies on the way may have logged it: let it expire, or burn it."},
 	CodeNoMatchingPolicy:       {403, "no policy allows this publisher to do this", "compare the job with the policy file, or ask its owner", "No policy matches the identity and the target; the nearest one is named where the token is of its owner."},
 	CodeNewPackage:             {403, "the registry does not have this package yet, and no policy names it", "name the package in the policy, or say new_packages: true there", "Where only a pattern or a template covers a name, its first publish needs new_packages in the policy. It is also refused where the registry cannot be asked whether it has the package."},
+	CodeDeniedByOperator:       {403, "an operator of the gateway has stopped this", "ask the gateway's operator", "A switch beats every policy: the issuer, key, repository, run, package, registry or policy is stopped. `trustpub deny list` says why."},
 	CodeUnknownHost:            {421, "this host serves no registry here", "check the host name of the publish URL", "The Host header names none of the configured public URLs."},
 	CodeRewrittenPath:          {500, "the path was rewritten before it could be judged", "ask the gateway's operator to put trusted_publishing before any rewrite", "An earlier directive changed the request's path; what is judged must be what the client sent."},
 	CodeAmbiguousPath:          {400, "the path can be read in more than one way", "send the path without dot segments, doubled slashes, semicolons or encoded separators", "Proxies and registries read such paths differently."},

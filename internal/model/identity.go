@@ -14,6 +14,8 @@ type Identity struct {
 	Provider string
 	// JTI is the token's own id; empty where the provider sends none.
 	JTI string
+	// KeyID is the kid of the issuer's key that signed the token.
+	KeyID string
 	// Audience is the one accepted audience that the token carried.
 	Audience string
 	// Digest is the SHA-256 of the token's "header.payload", the replay key where there is no jti.

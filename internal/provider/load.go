@@ -201,6 +201,11 @@ func (p *Provider) checkRun() error {
 			return fmt.Errorf("required: %q is not among claims", name)
 		}
 	}
+	if p.RunID != "" {
+		if err := p.declaredStrings([]string{p.RunID}); err != nil {
+			return fmt.Errorf("run_id: %w", err)
+		}
+	}
 	if err := p.declaredStrings(p.Run); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}

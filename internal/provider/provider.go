@@ -38,6 +38,8 @@ type Provider struct {
 	Trigger *Trigger `yaml:"trigger"`
 	// Tag says how to read the git tag that started the run; nil where the platform does not say.
 	Tag *Tag `yaml:"tag"`
+	// RunID is the name of the claim that is the run's id; empty where the platform has none.
+	RunID string `yaml:"run_id"`
 	// Run are the names of claims that the audit keeps of each run.
 	Run []string `yaml:"run"`
 	// Sample is a claim set as the platform documents it, without iss, aud, iat, nbf and exp.

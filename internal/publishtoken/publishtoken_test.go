@@ -21,7 +21,7 @@ const audience = "https://pypi.example.com/root/prod/"
 
 func exampleGrant() *model.Grant {
 	id := &model.Identity{
-		Issuer: "github", Provider: "github", JTI: "8f1d-\"<&>", Audience: "pypi.example.com",
+		Issuer: "github", Provider: "github", KeyID: "k1", JTI: "8f1d-\"<&>", Audience: "pypi.example.com",
 		Digest:   [32]byte{1, 2, 3, 255},
 		IssuedAt: time.Date(2026, 11, 23, 19, 59, 58, 250, time.UTC), Expiry: time.Date(2026, 11, 23, 20, 5, 0, 0, time.UTC),
 		TokenExpiry: time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC),

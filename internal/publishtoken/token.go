@@ -45,6 +45,7 @@ type identity struct {
 	Issuer      string         `json:"issuer"`
 	Provider    string         `json:"provider"`
 	JTI         string         `json:"jti,omitempty"`
+	KeyID       string         `json:"kid,omitempty"`
 	Audience    string         `json:"audience"`
 	Digest      []byte         `json:"digest"`
 	IssuedAt    instant        `json:"iat"`
@@ -66,7 +67,7 @@ func payloadOf(g *model.Grant, issuer string, audiences []string) payload {
 		Issuer: issuer, Audiences: audiences, ID: g.ID, IssuedAt: g.IssuedAt.Unix(), Expiry: g.Expiry.Unix(),
 		Registries: g.Registries, Packages: g.Packages, SingleUse: g.SingleUse,
 		Identity: identity{
-			Issuer: id.Issuer, Provider: id.Provider, JTI: id.JTI, Audience: id.Audience, Digest: id.Digest[:],
+			Issuer: id.Issuer, Provider: id.Provider, JTI: id.JTI, KeyID: id.KeyID, Audience: id.Audience, Digest: id.Digest[:],
 			IssuedAt: instantOf(id.IssuedAt), Expiry: instantOf(id.Expiry), TokenExpiry: instantOf(id.TokenExpiry),
 			Claims: id.Claims,
 		},
@@ -78,7 +79,7 @@ func (p *payload) grant() (*model.Grant, error) {
 		return nil, fmt.Errorf("identity digest has %d bytes, expected %d", len(p.Identity.Digest), sha256.Size)
 	}
 	id := &model.Identity{
-		Issuer: p.Identity.Issuer, Provider: p.Identity.Provider, JTI: p.Identity.JTI, Audience: p.Identity.Audience,
+		Issuer: p.Identity.Issuer, Provider: p.Identity.Provider, JTI: p.Identity.JTI, KeyID: p.Identity.KeyID, Audience: p.Identity.Audience,
 		Digest:   [sha256.Size]byte(p.Identity.Digest),
 		IssuedAt: p.Identity.IssuedAt.time(), Expiry: p.Identity.Expiry.time(), TokenExpiry: p.Identity.TokenExpiry.time(),
 		Claims: p.Identity.Claims,
