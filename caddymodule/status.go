@@ -20,7 +20,7 @@ func init() { caddy.RegisterModule(adminAPI{}) }
 // statusPath is the admin API's route.
 const statusPath = "/" + appName + "/status"
 
-// adminAPI adds GET /trusted_publishing/status to Caddy's admin API. Caddy makes it before the apps, so it looks at the
+// adminAPI adds /trusted_publishing/status and /trusted_publishing/deny to Caddy's admin API. Caddy makes it before the apps, so it looks at the
 // state of now when it is asked.
 type adminAPI struct{}
 
@@ -31,7 +31,10 @@ func (adminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: statusPath, Handler: caddy.AdminHandlerFunc(serveStatus)}}
+	return []caddy.AdminRoute{
+		{Pattern: statusPath, Handler: caddy.AdminHandlerFunc(serveStatus)},
+		{Pattern: denyPath, Handler: caddy.AdminHandlerFunc(serveDeny)},
+	}
 }
 
 // Status is the answer of the status route. It holds no secret: names, URLs, counts and errors.
@@ -43,6 +46,8 @@ type Status struct {
 	Registries map[string]RegistryStatus `json:"registries"`
 	Store      StoreStatus               `json:"store"`
 	Audit      []audit.Status            `json:"audit"`
+	// Switches are what operators have stopped.
+	Switches []model.Switch `json:"switches"`
 }
 
 // PolicyStatus is the policy set in force.
@@ -87,7 +92,7 @@ func serveStatus(w http.ResponseWriter, r *http.Request) error {
 
 // currentStatus asks every part how it is.
 func currentStatus(ctx context.Context) Status {
-	status := Status{Issuers: []identity.Status{}, Registries: map[string]RegistryStatus{}, Audit: []audit.Status{}}
+	status := Status{Issuers: []identity.Status{}, Registries: map[string]RegistryStatus{}, Audit: []audit.Status{}, Switches: []model.Switch{}}
 	app := active.Load()
 	if app == nil || !app.gate.enter() {
 		return status
@@ -106,6 +111,9 @@ func currentStatus(ctx context.Context) Status {
 	defer cancel()
 	if _, err := s.store.Revoked(ctx, "status"); err != nil {
 		status.Store.Error = err.Error()
+	}
+	if list, err := s.switches.List(ctx); err == nil {
+		status.Switches = list
 	}
 	app.mu.Lock()
 	defer app.mu.Unlock()

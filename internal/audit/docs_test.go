@@ -32,7 +32,7 @@ func TestDocumentedSchema(t *testing.T) {
 	}
 	var wantKinds []string
 	for _, kind := range []model.EventKind{
-		model.EventDecision, model.EventOutcome, model.EventExchange, model.EventRevocation, model.EventPolicies, model.EventConfig,
+		model.EventDecision, model.EventOutcome, model.EventExchange, model.EventRevocation, model.EventPolicies, model.EventConfig, model.EventSwitch,
 		EventLost, EventRecovery,
 	} {
 		wantKinds = append(wantKinds, string(kind))

@@ -17,6 +17,8 @@ const (
 	// EventPolicies records a load of the policy set, EventConfig a load of the configuration.
 	EventPolicies EventKind = "policies"
 	EventConfig   EventKind = "config"
+	// EventSwitch records a switch that an operator set or removed.
+	EventSwitch EventKind = "switch"
 )
 
 // Event is one audit event. The audit package adds schema version, sequence number and hash chain and turns it into a line.
