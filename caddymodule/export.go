@@ -34,7 +34,7 @@ type (
 	// CredentialKind registers a source.
 	CredentialKind = credential.Kind
 
-	// Store keeps replay claims and revocations.
+	// Store keeps replay claims, revocations and switches.
 	Store = store.Store
 	// StoreConfig is a store's configuration.
 	StoreConfig = store.Config
@@ -77,6 +77,8 @@ type (
 	Credential = model.Credential
 	// Secret is a placeholder that names where a secret is.
 	Secret = model.Secret
+	// Switch is an operator's order that beats every allow.
+	Switch = model.Switch
 	// Duration is a time.Duration that reads "15m".
 	Duration = model.Duration
 	// Denial is a refusal as an error.

@@ -104,6 +104,7 @@ func Mount(root *cobra.Command, opts Options) {
 		),
 		group("migrate", "Move from passwords to trusted publishing", migrateStatusCommand(opts), migrateImportCommand()),
 		group("token", "Look into tokens", tokenInspectCommand(opts)),
+		denyCommand(opts),
 		group("audit", "Work with audit files", auditVerifyCommand()),
 		versionCommand(opts),
 	)

@@ -24,7 +24,7 @@ func TestVerify(t *testing.T) {
 			claims["iss"], claims["aud"], claims["jti"], claims["runner_id"] = r.dev.URL(), audience, "id-1", json.Number("12")
 			claims["iat"], claims["nbf"], claims["exp"] = json.Number("1795435200"), json.Number("1795435200"), json.Number("1795435500")
 			want := &model.Identity{
-				Issuer: "work", Provider: "github", JTI: "id-1", Audience: audience,
+				Issuer: "work", Provider: "github", JTI: "id-1", KeyID: "dev-" + alg + "-1", Audience: audience,
 				Digest:   sha256.Sum256([]byte(raw[:strings.LastIndex(raw, ".")])),
 				IssuedAt: noon, Expiry: noon.Add(5 * time.Minute), TokenExpiry: noon.Add(5 * time.Minute),
 				Claims: claims,
