@@ -36,6 +36,8 @@ var rooms = []room{
 	{"internal/audit/*", []string{"internal/audit", "internal/model"}},
 	{"internal/publishtoken", []string{"internal/model"}},
 	{"policies", []string{"internal/provider", "internal/model"}},
+	{"policies/grants", []string{"policies", "internal/model"}},
+	{"policies/policytest", []string{"policies", "internal/provider", "internal/model"}},
 	{"policies/format", []string{"policies"}},
 	{"policies/lint", []string{"policies", "policies/format", "internal/provider", "internal/model"}},
 	{"internal/migration", []string{"policies", "internal/audit", "internal/provider", "internal/model"}},

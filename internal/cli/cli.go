@@ -95,9 +95,11 @@ func Mount(root *cobra.Command, opts Options) {
 		group(
 			"policy", "Work with policy files",
 			policyCheckCommand(),
+			policyDiffCommand(),
 			policyExplainCommand(opts),
 			policyFmtCommand(),
 			policyLintCommand(opts),
+			policyTestCommand(opts),
 			policySuggestCommand(),
 			policyPinCommand(),
 			policySchemaCommand(),
@@ -148,7 +150,7 @@ func tame(cmd *cobra.Command, opts Options) {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, errShown) && !errors.Is(err, errDenied) {
+		if !errors.Is(err, errShown) && !errors.Is(err, errDenied) && !errors.Is(err, errWidens) && !errors.Is(err, errTests) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.CommandPath(), err)
 		}
 		if ExitCode(err) == ExitUsage && !errors.Is(err, errShown) && !errors.Is(err, errElsewhere) {
