@@ -13,6 +13,9 @@ func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"", "policies: []\n", valid, release, reports, build, policy("one", "two"), brokenFile, "policies:\n  - &a {name: *a}\n",
 		"policies: [{name: x, registry: internal-pypi, packages: x, publisher: {github: {repository_id: \"1\"}}, when: 'claims.a == \"b\"'}]\n",
+		following(`["{claims.repository_name}", "acme-{claims.repository_id}"]`, "    new_packages: {until: 2027-01-01}", "    not_before: 2026-01-01", "    not_after: 2026-12-31"),
+		"policies:\n  - name: m\n    registry: [internal-pypi]\n    packages: [a, 'b-*']\n    tag: '{package}-v{version}'\n    actions: [publish, read]\n" +
+			"    publisher:\n      github:\n        repository: [acme/a, 'acme/b*']\n        repository_owner_id: ['222', '223']\n        workflow: [a.yml, b.yml]\n",
 	} {
 		f.Add([]byte(seed))
 	}
