@@ -32,8 +32,8 @@ var publisherRules = []Rule{
 	},
 	{
 		Code: "any_package", Severity: Warning, Title: "every package is covered", check: each(anyPackage),
-		Why: "One broken workflow then publishes all packages of the registry. The token stolen from TanStack's release workflow (May 2026, " +
-			"CVE-2026-45321) reached 42 packages, because that is what it was good for.",
+		Why: "One broken workflow then publishes all packages of the registry. From TanStack's release workflow (May 2026, " +
+			"CVE-2026-45321) 84 versions of 42 packages were published.",
 		Fix: "name the packages, or a prefix that belongs to the publisher",
 	},
 	{

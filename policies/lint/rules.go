@@ -40,8 +40,8 @@ func init() {
 var fileRules = []Rule{
 	{
 		Code: "secret", Severity: Error, Title: "a secret is pasted in", check: secrets,
-		Why: "Policies are read by many people and lie in git for good. Trusted publishing needs no secret in CI at all; those that were left over " +
-			"in repositories were what the attackers of Ultralytics (December 2024), GhostAction (September 2025) and LiteLLM (2026) published with.",
+		Why: "Policies are read by many people and lie in git for good. Trusted publishing needs no secret in CI at all; a token that was left " +
+			"over is what the second wave at Ultralytics (December 2024) was published with, and what GhostAction (September 2025) collected.",
 		Fix: "revoke it where it came from, since it is known now, and take it out of the file's history",
 	},
 	{

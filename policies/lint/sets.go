@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -11,8 +12,8 @@ import (
 var setRules = []Rule{
 	{
 		Code: "expired", Severity: Warning, Title: "the policy has expired", check: each(expired),
-		Why: "It grants nothing any more and still claims its packages in mode `claimed`. NORA parsed a scope in its policies for months and did " +
-			"not enforce it: what stands in a policy and does nothing misleads whoever reads it.",
+		Why: "It grants nothing any more and still claims its packages in mode `claimed`. NORA parsed `namespace_scope` and did not " +
+			"enforce it (until its issue 583): what stands in a policy and does nothing misleads whoever reads it.",
 		Fix: "remove the policy, or give it a new date",
 	},
 	{
@@ -95,20 +96,71 @@ func disabledIssuer(p *pass, in *policy) {
 	}
 }
 
-// shadowed reports each policy that an earlier or a larger one grants as a whole.
+// shadowed reports each policy that another one grants as a whole; of two that are equal the later one.
 func shadowed(p *pass) {
-	idx := newByPackage(p.policies)
+	identities := identities(p.policies)
+	idx := newByPackage(p.policies, func(i int) string { return identities[i] })
 	for i, in := range p.policies {
 		if in.ended(p) {
 			continue // expired says so
 		}
-		for _, j := range idx.coverers(in) {
+		for j := range coverers(idx, in) {
 			other := p.policies[j]
 			if i == j || !other.grantsAllOf(in, p) || j > i && in.grantsAllOf(other, p) {
-				continue // of two that are equal the later one is reported
+				continue
 			}
 			p.report(in, in.At(""), "", "policy %s (%s:%d) grants all that this one grants", other.Name, other.File, other.Line)
 			break
+		}
+	}
+}
+
+// identities are, for each policy, the field and value of its publisher that the fewest policies have; empty where all are
+// patterns or lists. Whatever is covered by a policy has its value too.
+func identities(all []*policy) []string {
+	literal := func(f *policies.Field) bool { return len(f.Values) == 1 && !f.Values[0].Glob }
+	count := map[string]int{}
+	for _, one := range all {
+		for i := range one.fields {
+			if f := &one.fields[i]; literal(f) {
+				count[f.Name+"="+f.Values[0].Text]++
+			}
+		}
+	}
+	out := make([]string, len(all))
+	for n, one := range all {
+		for i := range one.fields {
+			if f := &one.fields[i]; literal(f) {
+				if key := f.Name + "=" + f.Values[0].Text; out[n] == "" || count[key] < count[out[n]] {
+					out[n] = key
+				}
+			}
+		}
+	}
+	return out
+}
+
+// coverers are the policies, by their index, that may cover all that one covers: those that cover its first package, and
+// whose identity is among its values.
+func coverers(idx *byPackage[string], in *policy) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if len(in.grants) == 0 || len(in.grants[0].Packages) == 0 {
+			return
+		}
+		values := []string{""}
+		for i := range in.fields {
+			for _, v := range in.fields[i].Values {
+				values = append(values, in.fields[i].Name+"="+v.Text)
+			}
+		}
+		for near := range idx.near(in.grants[0].Registry, shapeOf(in.grants[0].Packages[0])) {
+			for _, value := range values {
+				for _, e := range near.by[value] {
+					if !yield(e.index) {
+						return
+					}
+				}
+			}
 		}
 	}
 }
