@@ -3,11 +3,12 @@ package format
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/policies"
 )
 
 // text joins the lines of a file.
@@ -167,7 +168,7 @@ func TestComments(t *testing.T) {
 
 // The examples that people copy are in the form that they will get.
 func TestExamplesAreFormatted(t *testing.T) {
-	examples, err := filepath.Glob("../examples/*.yaml")
+	examples, err := policies.Files([]string{"../examples"})
 	if err != nil || len(examples) == 0 {
 		t.Fatal("no examples", err)
 	}

@@ -62,7 +62,7 @@ func FuzzSource(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	examples, err := filepath.Glob("../examples/*.yaml")
+	examples, err := policies.Files([]string{"../examples"})
 	if err != nil || len(examples) == 0 {
 		f.Fatal("no examples", err)
 	}
