@@ -40,6 +40,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			verify_archive
 //			headers    NAME...
 //			query      KEY...
+//			exists      PATH
 //			spool_limit SIZE
 //		}
 //		passthrough METHOD PREFIX
@@ -135,6 +136,11 @@ func (r *Registry) option(d *caddyfile.Dispenser) (err error) {
 		if d.NextArg() {
 			err = d.Errf("verify_archive takes no argument")
 		}
+	case "exists":
+		err = once(d, name, r.Exists != "", func(v string) error {
+			r.Exists = v
+			return checkExists(v)
+		})
 	case "spool_limit":
 		err = once(d, name, r.SpoolLimit != 0, func(v string) error {
 			size, err := humanize.ParseBytes(v)
@@ -145,7 +151,7 @@ func (r *Registry) option(d *caddyfile.Dispenser) (err error) {
 			return nil
 		})
 	default:
-		err = d.Errf("unrecognized subdirective %q of registry: expected credential, mode, body, audience, direct, verify_archive, headers, query or spool_limit", name)
+		err = d.Errf("unrecognized subdirective %q of registry: expected credential, mode, body, audience, direct, verify_archive, headers, query, exists or spool_limit", name)
 	}
 	return err
 }

@@ -58,6 +58,11 @@ type Registry struct {
 	// The largest upload that is spooled, in bytes. Default: 4 GiB.
 	SpoolLimit int64 `json:"spool_limit,omitempty"`
 
+	// Where to ask whether the registry has a package of its own: an escaped path on the public host with {package}, which answers
+	// 200 for one that it has, and 404 or a redirect for one that it hasn't. For policies that grant no first publish of
+	// what a pattern covers. Default: the credential source's own way; without one, such publishes are refused.
+	Exists string `json:"exists,omitempty"`
+
 	public   *url.URL
 	resolved gateway.Registry
 }
@@ -95,7 +100,7 @@ func (r *Registry) provision(ctx caddy.Context, logger *slog.Logger) error {
 	r.resolved = gateway.Registry{
 		Name: r.Name, Protocol: r.Ecosystem, Ecosystem: eco, Public: r.public, Audiences: r.audiences(),
 		Mode: gateway.Mode(r.Mode), Body: gateway.BodyMode(body), Source: source,
-		DirectOff: r.DirectOff, Headers: r.Headers, Query: r.Query, SpoolLimit: r.SpoolLimit,
+		DirectOff: r.DirectOff, Headers: r.Headers, Query: r.Query, SpoolLimit: r.SpoolLimit, Probe: r.probe(source),
 	}
 	return nil
 }
@@ -113,6 +118,9 @@ func (r *Registry) check() error {
 	}
 	if r.VerifyArchive && (r.Body == string(gateway.BodyChunked) || r.Body == string(gateway.BodyAsSent)) {
 		return fmt.Errorf("verify_archive spools the upload, so it cannot go with body %s", r.Body)
+	}
+	if err := checkExists(r.Exists); err != nil {
+		return err
 	}
 	if r.SpoolLimit < 0 {
 		return fmt.Errorf("spool_limit is %d, expected a positive size", r.SpoolLimit)

@@ -98,10 +98,14 @@ func (d *Devpi) bootstrap(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(d.dir, "devpi-token"), []byte(d.token+"\n"), 0o600)
 }
 
-// Index creates an index and returns it as a registry.
-func (d *Devpi) Index(ctx context.Context, name string) (*Registry, error) {
+// Index creates an index, with other indexes as bases that it inherits from, and returns it as a registry.
+func (d *Devpi) Index(ctx context.Context, name string, bases ...string) (*Registry, error) {
 	where := "/" + devpiUser + "/" + name
-	if err := d.call(ctx, http.MethodPut, where, map[string]any{"type": "stage", "volatile": false, "bases": []string{}}, nil); err != nil {
+	inherited := make([]string, 0, len(bases))
+	for _, base := range bases {
+		inherited = append(inherited, devpiUser+"/"+base)
+	}
+	if err := d.call(ctx, http.MethodPut, where, map[string]any{"type": "stage", "volatile": false, "bases": inherited}, nil); err != nil {
 		return nil, err
 	}
 	return &Registry{

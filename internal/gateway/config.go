@@ -57,6 +57,8 @@ type Registry struct {
 	Mode      Mode
 	Body      BodyMode
 	Source    credential.Source
+	// Probe is how to ask the registry whether it has a package; nil: it can't be asked.
+	Probe func(pkg string) credential.Probe
 	// DirectOff refuses identity tokens that were not exchanged.
 	DirectOff bool
 	// Headers and Query are names that unsafe requests may carry beside the ecosystem's own.

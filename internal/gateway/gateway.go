@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/expirable"
+
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -39,6 +41,8 @@ type Gateway struct {
 	registries []registry
 	// carriers are the headers of all ecosystems that carry a credential, Authorization and Cookie among them.
 	carriers []string
+	// known are packages that exist, for policies that grant no first publish.
+	known *expirable.LRU[string, struct{}]
 }
 
 // New checks a configuration and makes its gateway.
@@ -52,7 +56,7 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.SpoolDir == "" {
 		cfg.SpoolDir = os.TempDir()
 	}
-	g := &Gateway{Config: cfg, carriers: slices.Clone(credentialHeaders)}
+	g := &Gateway{Config: cfg, carriers: slices.Clone(credentialHeaders), known: newKnown()}
 	names := map[string]bool{}
 	for _, reg := range cfg.Registries {
 		if reg.Name == "" || names[reg.Name] {

@@ -95,6 +95,11 @@ func (t *transaction) judge(targets []model.Target) error {
 		if err := t.g.Switches.Target(target, d.Policy); err != nil {
 			return err
 		}
+		if d.Exists && target.Action != model.ActionRead {
+			if err := t.exists(target); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type Config struct {
 
 // source derives tokens for one index.
 type source struct {
+	public          *url.URL
 	registry, index string
 	token           model.Secret
 	lifetime        time.Duration
@@ -96,7 +97,7 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if now == nil {
 		now = time.Now
 	}
-	return &source{registry: env.Registry, index: index, token: c.Token, lifetime: lifetime, now: now}, nil
+	return &source{registry: env.Registry, public: env.Public, index: index, token: c.Token, lifetime: lifetime, now: now}, nil
 }
 
 // indexName allows nothing that a caveat's list or a URL could read in another way.

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+const (
+	// maxProbeAnswer bounds what is read of a registry's answer, in bytes.
+	maxProbeAnswer = 16 << 20
+	// knownPackages and knownFor bound what is remembered: only that a package exists, never that it doesn't.
+	knownPackages = 10_000
+	knownFor      = 10 * time.Minute
+)
+
+// newKnown makes the memory of packages that exist, by registry and name.
+func newKnown() *expirable.LRU[string, struct{}] {
+	return expirable.NewLRU[string, struct{}](knownPackages, nil, knownFor)
+}
+
+// exists refuses a first publish: where the policy covers the package by a pattern only, the registry must have it already. It
+// asks before the upload is forwarded, since one request's chain can't run twice at a time.
+func (t *transaction) exists(target model.Target) error {
+	key := target.Registry + "/" + target.Package
+	if _, known := t.g.known.Get(key); known {
+		return nil
+	}
+	if t.reg.Probe == nil {
+		return model.Deny(model.CodeNewPackage).Differ("package", target.Package, "one that the policy names").
+			Because(errors.New("the registry cannot be asked: its credential source knows no way, and no \"exists\" is configured"))
+	}
+	probe := t.reg.Probe(target.Package)
+	answer := &probeWriter{header: http.Header{}}
+	out := forwarded(t.r)
+	t.g.anonymous(out)
+	// A request of its own: none of the client's headers is for this question.
+	out.Header = http.Header{"Accept-Encoding": {"identity"}, "User-Agent": {"trustpub"}}
+	if probe.Accept != "" {
+		out.Header.Set("Accept", probe.Accept)
+	}
+	u, err := url.Parse(probe.Path)
+	if err != nil {
+		return model.Deny(model.CodeInternal).Because(err)
+	}
+	u.RawQuery = probe.Query
+	out.Method, out.URL, out.RequestURI = http.MethodGet, u, u.RequestURI()
+	out.Body, out.ContentLength, out.Form, out.MultipartForm = http.NoBody, 0, nil, nil
+	ctx, cancel := context.WithTimeout(t.r.Context(), stepTimeout)
+	defer cancel()
+	if err := t.next(answer, out.WithContext(ctx)); err != nil {
+		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the package exists: %w", err))
+	}
+	if answer.tooLong {
+		return model.Deny(model.CodeNewPackage).Because(fmt.Errorf("the registry's answer has more than %d bytes", maxProbeAnswer))
+	}
+	has, err := probe.Has(answer.status, answer.body.Bytes())
+	switch {
+	case err != nil:
+		return model.Deny(model.CodeNewPackage).Differ("package", target.Package, "one that the policy names").Because(err)
+	case !has:
+		return model.Deny(model.CodeNewPackage).Differ("package", target.Package, "one that the registry has, or that the policy names")
+	}
+	t.g.known.Add(key, struct{}{})
+	return nil
+}
+
+// probeWriter keeps a registry's answer, up to a limit.
+type probeWriter struct {
+	header  http.Header
+	status  int
+	body    bytes.Buffer
+	tooLong bool
+}
+
+// Header is the answer's header, which nobody looks at.
+func (p *probeWriter) Header() http.Header { return p.header }
+
+// WriteHeader keeps the status; informational answers are not it.
+func (p *probeWriter) WriteHeader(status int) {
+	if p.status == 0 && status >= 200 {
+		p.status = status
+	}
+}
+
+// Write keeps the body. What is too long is thrown away and not an error, since proxies panic at an error here; the time that
+// the question may take bounds it.
+func (p *probeWriter) Write(b []byte) (int, error) {
+	p.WriteHeader(http.StatusOK)
+	if p.tooLong = p.tooLong || p.body.Len()+len(b) > maxProbeAnswer; p.tooLong {
+		return len(b), nil
+	}
+	return p.body.Write(b)
+}
+
+var _ http.ResponseWriter = (*probeWriter)(nil)

@@ -1,0 +1,100 @@
+package gateway_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/trustpub/trustpub/internal/credential"
+	"github.com/trustpub/trustpub/internal/gateway"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+const grantPattern = `policies:
+  - name: plugins
+    registry: internal-pypi
+    packages: ["acme-*"]
+    publisher:
+      github:
+        repository: acme/widget
+        repository_owner_id: "222"
+`
+
+// asked makes the registry one that can be asked, at /simple/.
+func asked(reg *gateway.Registry, _ *gateway.Config) {
+	reg.Probe = func(pkg string) credential.Probe {
+		return credential.Probe{Path: "/simple/" + pkg + "/", Query: "own", Accept: "application/json", Has: func(status int, body []byte) (bool, error) {
+			if status >= 500 {
+				return false, errors.New("the registry is ill")
+			}
+			return status == http.StatusOK && string(body) == "here", nil
+		}}
+	}
+}
+
+// TestFirstPublish: where only a pattern covers a name, the registry must have the package.
+func TestFirstPublish(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		policy   string
+		options  []option
+		status   int // of the registry's answer to the question
+		body     string
+		wantCode model.Code // empty: published
+		asks     int        // how often the registry is asked in two publishes
+	}{
+		{name: "it is there", policy: grantPattern, options: []option{asked}, status: 200, body: "here", asks: 1},
+		{name: "it is not", policy: grantPattern, options: []option{asked}, status: 404, wantCode: model.CodeNewPackage, asks: 2},
+		{name: "the answer is another one", policy: grantPattern, options: []option{asked}, status: 200, body: "a login page", wantCode: model.CodeNewPackage, asks: 2},
+		{name: "the answer can't be told", policy: grantPattern, options: []option{asked}, status: 500, wantCode: model.CodeNewPackage, asks: 2},
+		{name: "an endless answer", policy: grantPattern, options: []option{asked}, status: 200, body: strings.Repeat("x", 17<<20), wantCode: model.CodeNewPackage, asks: 2},
+		{name: "it can't be asked", policy: grantPattern, status: 200, body: "here", wantCode: model.CodeNewPackage},
+		{name: "a named package needs no question", policy: grantWidget, options: []option{asked}, status: 404},
+		{name: "first publishes are granted", policy: strings.Replace(grantPattern, "    publisher:", "    new_packages: true\n    publisher:", 1), options: []option{asked}, status: 404},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := open(t, tc.options...)
+			h.policies.set(tc.policy)
+			asks := 0
+			h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodGet {
+					h.upstream.keep(w, r)
+					return
+				}
+				asks++
+				if r.RequestURI != "/simple/acme-widget/?own" || r.Header.Get("Accept") != "application/json" || r.Header.Get("Authorization") != "" || r.ContentLength != 0 {
+					t.Errorf("asked %s with %v", r.RequestURI, r.Header)
+				}
+				w.WriteHeader(tc.status)
+				_, _ = w.Write([]byte(tc.body))
+			})
+			for range 2 {
+				a := h.publish(upload{token: h.identity()})
+				if tc.wantCode == "" && a.status != http.StatusOK {
+					t.Errorf("got %d %s\n%s", a.status, a.body, h.log)
+				}
+				if tc.wantCode != "" {
+					h.refused(a, tc.wantCode.Info().Status, tc.wantCode)
+				}
+			}
+			if asks != tc.asks {
+				t.Errorf("asked %d times, expected %d", asks, tc.asks)
+			}
+		})
+	}
+}
+
+// TestFirstPublishWithoutTheRegistry: a question that fails is a failure of the registry, and burns no token.
+func TestFirstPublishWithoutTheRegistry(t *testing.T) {
+	h := open(t, asked)
+	h.policies.set(grantPattern)
+	h.upstream.server.Close()
+	h.refused(h.publish(upload{token: h.identity()}), http.StatusBadGateway, model.CodeUpstreamUnavailable)
+}
+
+// TestPolicyNarrowedMeanwhile: a policy that names the package no longer, while its upload flows, asks what nobody has asked.
+func TestPolicyNarrowedMeanwhile(t *testing.T) {
+	h := open(t, asked)
+	h.meanwhile(func() { h.policies.set(grantPattern) }, model.CodePolicyChanged)
+}
