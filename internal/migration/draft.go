@@ -8,6 +8,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/provider"
+	"github.com/trustpub/trustpub/policies"
 )
 
 // Pair is a publisher's field and its value.
@@ -181,6 +182,15 @@ func slug(s string) string {
 		return "unnamed"
 	}
 	return text
+}
+
+// fileName is a file's name for a repository, which must not look like that of a test of policies.
+func (n namer) fileName(repository string) string {
+	name := slug(repository)
+	if policies.IsTestFile(name + ".yaml") {
+		name += "-policy"
+	}
+	return n.take(name) + ".yaml"
 }
 
 // namer gives names that are not taken.

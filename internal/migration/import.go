@@ -80,7 +80,7 @@ func (in *importer) files() []File {
 			n = len(files)
 			at[group] = n
 			files = append(files, File{
-				Name:     fileNames.take(slug(repository)) + ".yaml",
+				Name:     fileNames.fileName(repository),
 				Comments: []string{fmt.Sprintf("Written by trustpub migrate import from %s.", base(in.name))},
 			})
 		}

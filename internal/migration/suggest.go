@@ -175,7 +175,7 @@ func (s *Suggester) files(groups []*group) []File {
 		if !ok {
 			n = len(files)
 			at[key] = n
-			files = append(files, File{Name: fileNames.take(slug(g.repository)) + ".yaml", Comments: []string{
+			files = append(files, File{Name: fileNames.fileName(g.repository), Comments: []string{
 				"Suggested from the audit by trustpub policy suggest.",
 				"Each policy allows what was seen and no more. Read it before you merge it.",
 			}})

@@ -236,6 +236,11 @@ func TestSuggestOptions(t *testing.T) {
 			t.Errorf("got %q, want %q", got.Files[0].Drafts[0].Comments[0], want)
 		}
 	})
+	t.Run("a file that is no test", func(t *testing.T) {
+		if got := (namer{}).fileName("acme/widget_test"); got != "acme-widget_test-policy.yaml" {
+			t.Errorf("got %s, which the gateway would not load", got)
+		}
+	})
 	t.Run("same slug", func(t *testing.T) {
 		other := over(tagged("v1"), map[string]any{"repository": "acme-widget"})
 		ref := "acme-widget/.github/workflows/release.yml@refs/tags/v1"
