@@ -159,13 +159,18 @@ func (i *Issuer) option(d *caddyfile.Dispenser) error {
 			return d.Errf("algorithms needs at least one of RS256, ES256, ...")
 		}
 		i.Algorithms = append(i.Algorithms, args...)
+	case "break_glass":
+		i.BreakGlass = true
+		if d.NextArg() {
+			return d.Errf("break_glass takes no argument")
+		}
 	case "disabled":
 		i.Disabled = true
 		if d.NextArg() {
 			return d.Errf("disabled takes no argument")
 		}
 	default:
-		return d.Errf("unrecognized subdirective %q of issuer: expected name, ca, keys, max_lifetime, algorithms or disabled", name)
+		return d.Errf("unrecognized subdirective %q of issuer: expected name, ca, keys, max_lifetime, algorithms, break_glass or disabled", name)
 	}
 	return nil
 }

@@ -40,6 +40,10 @@ type Issuer struct {
 	// Signature algorithms. Default: RS256 and ES256.
 	Algorithms []string `json:"algorithms,omitempty"`
 
+	// Mark the issuer's tokens in the audit as made by hand in an emergency. Its keys must be pinned, and its tokens live 30
+	// minutes at most.
+	BreakGlass bool `json:"break_glass,omitempty"`
+
 	// Refuse the issuer's tokens, those already exchanged included; its policies still claim their packages.
 	Disabled bool `json:"disabled,omitempty"`
 }
@@ -53,6 +57,7 @@ func (i Issuer) config() identity.Config {
 	return identity.Config{
 		Name: name, Provider: i.Provider, URL: i.URL, CAFile: i.CA, KeysFile: i.Keys,
 		MaxLifetime: time.Duration(i.MaxLifetime), Algorithms: i.Algorithms, Disabled: i.Disabled,
+		BreakGlass: i.BreakGlass,
 	}
 }
 

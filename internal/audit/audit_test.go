@@ -530,6 +530,8 @@ func fill(t *testing.T, text func(field string) string) model.Event {
 				field.SetString(text(name))
 			case reflect.Int, reflect.Int64:
 				field.SetInt(int64(i) + 1)
+			case reflect.Bool:
+				field.SetBool(true)
 			default:
 				t.Fatalf("model.Event.%s is a %s: say in this test how it cannot carry a secret", name, field.Type())
 			}

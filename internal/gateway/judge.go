@@ -43,10 +43,11 @@ func (t *transaction) describe() {
 	}
 	t.event.Issuer, t.event.JTI, t.event.IdentitySHA256 = t.id.Issuer, t.id.JTI, t.id.DigestHex()
 	t.event.Provider, t.event.Run = t.id.Provider, t.g.Verifier.Run(t.id)
+	t.event.BreakGlass = t.g.Verifier.BreakGlass(t.id.Issuer)
 }
 
-// current asks what may have changed since a token was issued: its issuer, operators' switches, and revocations. It runs at the start and again
-// before the held-back tail leaves.
+// current asks what may have changed since a token was issued: its issuer, operators' switches, and revocations. It runs at
+// the start and again before the held-back tail leaves.
 func (t *transaction) current() error {
 	if !t.g.Verifier.Active(t.id.Issuer) {
 		return model.Deny(model.CodeUnknownIssuer).Differ("issuer", t.id.Issuer, "a configured and enabled issuer")

@@ -20,6 +20,8 @@ type Verifier interface {
 	Active(issuer string) bool
 	// Shared is true where many jobs read one token of the issuer: a use by one job then says nothing about the others.
 	Shared(issuer string) bool
+	// BreakGlass is true for an issuer whose tokens are made by hand in an emergency, which the audit marks.
+	BreakGlass(issuer string) bool
 	// Run picks the run's own claims for the audit (repository, ids, workflow, ref, sha, run id, actor).
 	Run(id *model.Identity) map[string]string
 }

@@ -25,6 +25,8 @@ const (
 	// defaultLifetime is how long after its iat a token is accepted at most, whatever its exp says.
 	defaultLifetime = time.Hour
 	longestLifetime = 24 * time.Hour
+	// breakGlassLifetime is the longest life of a token that was made by hand.
+	breakGlassLifetime = 30 * time.Minute
 )
 
 // The algorithms that can be configured. Those with a shared secret and "none" are not among them, nor is RSA-PSS, whose
@@ -52,6 +54,9 @@ type Config struct {
 	MaxLifetime time.Duration `json:"max_lifetime,omitempty"`
 	// Algorithms are those that tokens may be signed with, RS256 and ES256 by default.
 	Algorithms []string `json:"algorithms,omitempty"`
+	// BreakGlass marks the issuer's tokens in the audit: they are made by hand in an emergency. Its keys must be pinned, and its
+	// tokens live half an hour at most.
+	BreakGlass bool `json:"break_glass,omitempty"`
 	// Disabled refuses the issuer's tokens; they are still known as ours, and its policies still claim their packages.
 	Disabled bool `json:"disabled,omitempty"`
 }
@@ -160,11 +165,18 @@ func (c *Config) resolve() (*provider.Provider, error) {
 	if c.URL, err = p.IssuerURL(c.URL); err != nil {
 		return nil, fmt.Errorf("issuer %s: %w", c.Name, err)
 	}
-	if c.MaxLifetime == 0 {
-		c.MaxLifetime = defaultLifetime
+	longest := time.Duration(longestLifetime)
+	if c.BreakGlass {
+		longest = breakGlassLifetime
+		if c.KeysFile == "" {
+			return nil, fmt.Errorf("issuer %s: break_glass needs keys FILE: its tokens are made offline, with a key of its own", c.Name)
+		}
 	}
-	if c.MaxLifetime < time.Minute || c.MaxLifetime > longestLifetime {
-		return nil, fmt.Errorf("issuer %s: max_lifetime is %s, expected 1m to %s", c.Name, c.MaxLifetime, longestLifetime)
+	if c.MaxLifetime == 0 {
+		c.MaxLifetime = min(defaultLifetime, longest)
+	}
+	if c.MaxLifetime < time.Minute || c.MaxLifetime > longest {
+		return nil, fmt.Errorf("issuer %s: max_lifetime is %s, expected 1m to %s", c.Name, c.MaxLifetime, longest)
 	}
 	c.Algorithms = slices.Clone(c.Algorithms)
 	if len(c.Algorithms) == 0 {

@@ -77,6 +77,8 @@ func TestRefusedConfigs(t *testing.T) {
 		{"plain http", Config{Provider: "gitlab", URL: "http://gitlab.example.com"}, "https://"},
 		{"another platform's URL", Config{Provider: "github", URL: "https://gitlab.example.com"}, "no issuer of provider github"},
 		{"lifetime too short", Config{Provider: "github", MaxLifetime: time.Second}, "max_lifetime is 1s"},
+		{"break glass without keys of its own", Config{Provider: "oidc", URL: "https://break-glass.example.com", BreakGlass: true}, "break_glass needs keys FILE"},
+		{"break glass for too long", Config{Provider: "oidc", URL: "https://break-glass.example.com", BreakGlass: true, KeysFile: "keys.json", MaxLifetime: time.Hour}, "expected 1m to 30m0s"},
 		{"lifetime too long", Config{Provider: "github", MaxLifetime: 25 * time.Hour}, "max_lifetime is 25h"},
 		{"alg none", Config{Provider: "github", Algorithms: []string{"none"}}, `algorithms has "none"`},
 		{"alg HS256", Config{Provider: "github", Algorithms: []string{"HS256"}}, `algorithms has "HS256"`},

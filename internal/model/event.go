@@ -54,7 +54,9 @@ type Event struct {
 	Issuer         string `json:"issuer,omitempty"`
 	Provider       string `json:"provider,omitempty"`
 	IdentitySHA256 string `json:"identity_sha256,omitempty"`
-	JTI            string `json:"jti,omitempty"`
+	// BreakGlass is true for a token that was made by hand in an emergency.
+	BreakGlass bool   `json:"break_glass,omitempty"`
+	JTI        string `json:"jti,omitempty"`
 	// Run holds the run's own claims (repository and ids, workflow, ref, sha, run id, actor), chosen by the provider.
 	Run map[string]string `json:"run,omitempty"`
 	// Size and SHA256 are those of the file.
