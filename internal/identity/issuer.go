@@ -165,7 +165,7 @@ func (c *Config) resolve() (*provider.Provider, error) {
 	if c.URL, err = p.IssuerURL(c.URL); err != nil {
 		return nil, fmt.Errorf("issuer %s: %w", c.Name, err)
 	}
-	longest := time.Duration(longestLifetime)
+	longest := longestLifetime
 	if c.BreakGlass {
 		longest = breakGlassLifetime
 		if c.KeysFile == "" {
