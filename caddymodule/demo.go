@@ -1,16 +1,19 @@
 package caddymodule
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/spf13/cobra"
 
+	"github.com/trustpub/trustpub/internal/cli"
 	"github.com/trustpub/trustpub/internal/demo"
 )
 
@@ -34,7 +37,7 @@ you press Ctrl-C. Nothing is left behind.`,
 			if ctx == nil {
 				ctx = context.Background()
 			}
-			return demo.Run(ctx, demo.Options{Out: cmd.OutOrStdout(), Check: check, StartGateway: startGateway})
+			return demo.Run(ctx, demo.Options{Out: cmd.OutOrStdout(), Check: check, StartGateway: startGateway, Explain: explain})
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "run the scenario, print one line a step, and exit with 0 or 1")
@@ -62,6 +65,17 @@ func startGateway(_ context.Context, path string) (demo.Gateway, error) {
 		return nil, err
 	}
 	return runningCaddy{}, nil
+}
+
+// explain is "trustpub policy explain".
+func explain(ctx context.Context, token, policies, pkg string) (string, error) {
+	var out, problems bytes.Buffer
+	args := []string{"policy", "explain", "--token", "-", "--package", pkg, "--policies", policies}
+	// Denied is an answer, too.
+	if code := cli.Main(ctx, cli.Options{Name: "trustpub"}, args, strings.NewReader(token), &out, &problems); code > cli.ExitFailed || out.Len() == 0 {
+		return "", fmt.Errorf("policy explain: exit code %d: %s", code, problems.String())
+	}
+	return out.String(), nil
 }
 
 // runningCaddy is the one Caddy of this process.

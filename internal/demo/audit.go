@@ -16,7 +16,7 @@ import (
 // expectedCodes are the refusals that the audit must have, in this order.
 var expectedCodes = []model.Code{
 	model.CodeNoMatchingPolicy, model.CodeNoMatchingPolicy, model.CodeReplayed, model.CodeDigestMismatch,
-	model.CodeTrustedPublishingOnly, model.CodeRevoked,
+	model.CodeTrustedPublishingOnly, model.CodeRevoked, model.CodeNoMatchingPolicy,
 }
 
 // readAudit shows the audit lines of what happened, and checks that nothing is missing. Outcomes are written without waiting.
@@ -41,7 +41,7 @@ func (s *scenario) readAudit(ctx context.Context) (string, error) {
 
 // settleTime is how long something may take that follows an answer without being waited for, settlePoll how often to look.
 const (
-	settleTime = 5 * time.Second
+	settleTime = 20 * time.Second
 	settlePoll = 20 * time.Millisecond
 )
 

@@ -31,6 +31,8 @@ type Options struct {
 	Check bool
 	// StartGateway runs the gateway from a Caddyfile and returns once it serves; required.
 	StartGateway func(ctx context.Context, caddyfile string) (Gateway, error)
+	// Explain says why the run of an identity token may or may not publish a package by the policies of a folder; required.
+	Explain func(ctx context.Context, token, policies, pkg string) (string, error)
 }
 
 const (
@@ -43,8 +45,8 @@ const (
 // Run runs the demo. With Check it returns nil when every step went as it should; else it stays up until the context ends or
 // the user interrupts, which is no error.
 func Run(ctx context.Context, o Options) (err error) {
-	if o.Out == nil || o.StartGateway == nil {
-		return errors.New("demo: Out and StartGateway are required")
+	if o.Out == nil || o.StartGateway == nil || o.Explain == nil {
+		return errors.New("demo: Out, StartGateway and Explain are required")
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -60,7 +62,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return interrupted(ctx, fmt.Errorf("the demo did not start: %w", err))
 	}
 	p.ok("start", "issuer %s, index %s, gateway %s", h.issuer.URL(), h.indexAddr, h.public)
-	if err := runScenario(ctx, h, p); err != nil {
+	if err := runScenario(ctx, h, p, o); err != nil {
 		return interrupted(ctx, err)
 	}
 	if o.Check {

@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer
-	err := Run(t.Context(), Options{Out: &out, Check: true, StartGateway: startPlain(t)})
+	err := Run(t.Context(), Options{Out: &out, Check: true, StartGateway: startPlain(t), Explain: explainPlainly})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
@@ -53,8 +53,12 @@ ok   refuse an edited file (digest_mismatch: one byte of acme-widget 1.1 changed
 ok   refuse a stolen password (trusted_publishing_only: the registry's own, sent to the gateway)
 ok   refuse a revoked publish token (revoked: the one of the publish above)
 ok   registry unchanged (it holds the one wheel and nothing of the refused ones)
+ok   a broken edit changes nothing (workflw is no field: it is reported, and the last good version stays in force)
+ok   an edit acts (no_matching_policy: environment: production, and the job's is release)
+ok   explain the refusal (trustpub policy explain, from the token and the policy files alone)
+ok   the first policy again (the release job is welcome again)
 ok   audit (~, every decision and its outcome)
-ok   done (15 steps in ~)
+ok   done (19 steps in ~)
 `
 	if diff := cmp.Diff(want, volatile.ReplaceAllString(out.String(), "~")); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
@@ -88,7 +92,7 @@ func TestStaysUpUntilInterrupted(t *testing.T) {
 	w := &syncWriter{text: "Ctrl-C stops everything", seen: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Run(ctx, Options{Out: w, StartGateway: startPlain(t)}) }()
+	go func() { done <- Run(ctx, Options{Out: w, StartGateway: startPlain(t), Explain: explainPlainly}) }()
 	select {
 	case <-w.seen:
 		if len(leftovers(t)) != 1 {
@@ -118,7 +122,7 @@ func TestStartFails(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Setenv("TMPDIR", t.TempDir())
 	calls := 0
-	err := Run(t.Context(), Options{Out: new(bytes.Buffer), Check: true, StartGateway: func(context.Context, string) (Gateway, error) {
+	err := Run(t.Context(), Options{Out: new(bytes.Buffer), Check: true, Explain: explainPlainly, StartGateway: func(context.Context, string) (Gateway, error) {
 		calls++
 		return nil, errors.New("no such directive")
 	}})
@@ -135,7 +139,7 @@ func TestTakenPortIsTriedAgain(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	calls := 0
 	start := startPlain(t)
-	err := Run(t.Context(), Options{Out: new(bytes.Buffer), Check: true, StartGateway: func(ctx context.Context, path string) (Gateway, error) {
+	err := Run(t.Context(), Options{Out: new(bytes.Buffer), Check: true, Explain: explainPlainly, StartGateway: func(ctx context.Context, path string) (Gateway, error) {
 		if calls++; calls < portAttempts {
 			return nil, &os.SyscallError{Syscall: "bind", Err: syscall.EADDRINUSE}
 		}
@@ -151,7 +155,7 @@ func TestFailedStep(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer
 	start := startPlain(t)
-	err := Run(t.Context(), Options{Out: &out, Check: true, StartGateway: func(ctx context.Context, path string) (Gateway, error) {
+	err := Run(t.Context(), Options{Out: &out, Check: true, Explain: explainPlainly, StartGateway: func(ctx context.Context, path string) (Gateway, error) {
 		l := layoutOf(strings.TrimSuffix(path, "/Caddyfile"))
 		if err := os.WriteFile(l.policy, []byte(strings.Replace(policy, "[acme-widget]", "[acme-gizmo]", 1)), 0o644); err != nil {
 			return nil, err

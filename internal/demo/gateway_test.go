@@ -2,6 +2,8 @@ package demo
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +29,7 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/publishtoken"
 	"github.com/trustpub/trustpub/internal/store/memory"
+	"github.com/trustpub/trustpub/internal/switches"
 	"github.com/trustpub/trustpub/policies"
 )
 
@@ -110,18 +114,21 @@ func (g *plainGateway) config(ctx context.Context, dir string, public *url.URL, 
 	if err != nil {
 		return gateway.Config{}, err
 	}
-	set, err := policies.Load([]string{filepath.Join(dir, "policies")}, policies.Env{
-		Registries: map[string]string{registryName: "pypi"}, Issuers: []policies.Issuer{{Name: "github", Provider: "github"}},
-	})
-	if err != nil {
-		return gateway.Config{}, err
-	}
 	sink, err := (&file.Config{Path: filepath.Join(dir, "audit.jsonl")}).Open(ctx, audit.Env{DataDir: dir, Logger: logger})
 	if err != nil {
 		return gateway.Config{}, err
 	}
 	log, err := audit.New(audit.Options{Sinks: []audit.Sink{sink}, Logger: logger})
 	if err != nil {
+		return gateway.Config{}, err
+	}
+	set, err := policies.NewWatcher([]string{filepath.Join(dir, "policies")}, policyEnv, policies.WatchOptions{
+		Logger: logger, OnLoad: func(report policies.LoadReport) { log.Note(loadEvent(report)) },
+	})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	if err := set.Start(ctx); err != nil {
 		return gateway.Config{}, err
 	}
 	tokens, err := publishtoken.New(publishtoken.Options{Storage: new(oneFile), Logger: logger})
@@ -147,14 +154,51 @@ func (g *plainGateway) config(ctx context.Context, dir string, public *url.URL, 
 		}
 		return time.Now()
 	})
-	g.closed = append(g.closed, func() error { iss.Close(); return nil }, log.Close, claims.Close)
+	board, err := switches.Open(ctx, claims, switches.Options{Logger: logger})
+	if err != nil {
+		return gateway.Config{}, err
+	}
+	g.closed = append(g.closed, func() error { iss.Close(); set.Close(); return nil }, board.Close, log.Close, claims.Close)
 	return gateway.Config{
 		Registries: []gateway.Registry{{
 			Name: registryName, Protocol: "pypi", Ecosystem: eco, Public: public,
 			Audiences: gateway.DefaultAudiences("pypi", public), Source: source,
 		}},
-		Verifier: verifier, Tokens: tokens, Policies: set, Store: claims, Auditor: log, Meter: noMeter{}, Logger: logger, SpoolDir: dir,
+		Verifier: verifier, Tokens: tokens, Policies: set, Switches: board, Store: claims, Auditor: log, Meter: noMeter{}, Logger: logger, SpoolDir: dir,
 	}, nil
+}
+
+// policyEnv is what the demo's policies may refer to.
+var policyEnv = policies.Env{
+	Registries: map[string]string{registryName: "pypi"}, Issuers: []policies.Issuer{{Name: "github", Provider: "github"}},
+}
+
+// loadEvent is a load as the audit has it.
+func loadEvent(report policies.LoadReport) model.Event {
+	detail := map[string]string{"result": "ok"}
+	for _, e := range report.Errors {
+		detail["result"], detail["error "+e.File] = "failed", e.Error()
+	}
+	return model.Event{Kind: model.EventPolicies, Detail: detail}
+}
+
+// explainPlainly is the explanation without the command line; the token was made a moment ago, so its claims are believed.
+func explainPlainly(_ context.Context, token, dir, pkg string) (string, error) {
+	_, middle, _ := strings.Cut(token, ".")
+	middle, _, _ = strings.Cut(middle, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(middle)
+	if err != nil {
+		return "", err
+	}
+	id := &model.Identity{Issuer: "github", Provider: "github"}
+	if err := json.Unmarshal(payload, &id.Claims); err != nil {
+		return "", err
+	}
+	set, err := policies.Load([]string{dir}, policyEnv)
+	if err != nil {
+		return "", err
+	}
+	return set.Explain(id, model.Target{Ecosystem: "pypi", Registry: registryName, Package: pkg, Action: model.ActionPublish}).String(), nil
 }
 
 type noMeter struct{}

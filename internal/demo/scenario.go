@@ -22,6 +22,7 @@ type scenario struct {
 	*client
 	p *printer
 
+	explain      func(ctx context.Context, token, policies, pkg string) (string, error)
 	audienceName string
 	identity     string // the token that is exchanged, and replayed later
 	publish      string
@@ -40,8 +41,8 @@ type part struct {
 }
 
 // runScenario runs every step in order and stops at the first that does not go as it should.
-func runScenario(ctx context.Context, h *house, p *printer) error {
-	s := &scenario{house: h, client: newClient(h), p: p}
+func runScenario(ctx context.Context, h *house, p *printer, o Options) error {
+	s := &scenario{house: h, client: newClient(h), p: p, explain: o.Explain}
 	defer s.http.CloseIdleConnections()
 	for _, part := range s.parts() {
 		p.title("%s", part.title)
@@ -85,6 +86,7 @@ func (s *scenario) parts() []part {
 			{"refuse a revoked publish token", s.revokedToken},
 			{"registry unchanged", s.unchanged},
 		}},
+		{"The policy is edited while the gateway runs:", s.edits()},
 		{"What the audit says:", []step{{"audit", s.readAudit}}},
 	}
 }

@@ -76,7 +76,7 @@ func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) 
 	}
 	for _, target := range targets {
 		d := t.g.Policies.Evaluate(t.id, target)
-		if !d.Allow || d.Exists && !t.g.known.Contains(target.Registry+"/"+target.Package) {
+		if !d.Allow || d.Exists && !t.g.knows(target) {
 			denial := model.Refuse(d)
 			denial.Code, denial.Message = model.CodePolicyChanged, model.CodePolicyChanged.Info().Message
 			return denial

@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -22,16 +22,28 @@ const (
 	knownFor      = 10 * time.Minute
 )
 
-// newKnown makes the memory of packages that exist, by registry and name.
-func newKnown() *expirable.LRU[string, struct{}] {
-	return expirable.NewLRU[string, struct{}](knownPackages, nil, knownFor)
+// newKnown makes the memory of packages that exist, by registry and name, and until when that is believed. The library's own
+// expiring cache keeps a goroutine that nothing ends, one more with each reload.
+func newKnown() *lru.Cache[string, time.Time] {
+	cache, err := lru.New[string, time.Time](knownPackages)
+	if err != nil {
+		panic(err) // of a size that is not positive
+	}
+	return cache
 }
+
+// knows is true where the registry was found to have the package, not long ago.
+func (g *Gateway) knows(target model.Target) bool {
+	until, found := g.known.Get(packageKey(target))
+	return found && g.Now().Before(until)
+}
+
+func packageKey(target model.Target) string { return target.Registry + "/" + target.Package }
 
 // exists refuses a first publish: where the policy covers the package by a pattern only, the registry must have it already. It
 // asks before the upload is forwarded, since one request's chain can't run twice at a time.
 func (t *transaction) exists(target model.Target) error {
-	key := target.Registry + "/" + target.Package
-	if _, known := t.g.known.Get(key); known {
+	if t.g.knows(target) {
 		return nil
 	}
 	if t.reg.Probe == nil {
@@ -69,7 +81,7 @@ func (t *transaction) exists(target model.Target) error {
 	case !has:
 		return model.Deny(model.CodeNewPackage).Differ("package", target.Package, "one that the registry has, or that the policy names")
 	}
-	t.g.known.Add(key, struct{}{})
+	t.g.known.Add(packageKey(target), t.g.Now().Add(knownFor))
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
@@ -42,7 +42,7 @@ type Gateway struct {
 	// carriers are the headers of all ecosystems that carry a credential, Authorization and Cookie among them.
 	carriers []string
 	// known are packages that exist, for policies that grant no first publish.
-	known *expirable.LRU[string, struct{}]
+	known *lru.Cache[string, time.Time]
 }
 
 // New checks a configuration and makes its gateway.
