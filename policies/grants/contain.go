@@ -34,7 +34,10 @@ func viewOf(p *policies.Policy) *view {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%q%q%v", p.Provider(), v.issuer.Name, v.issuer.Disabled)
 	for _, f := range v.fields {
-		fmt.Fprintf(&b, "|%q%q%q%q", f.Name, f.Claim, f.Equal, texts(f.Values))
+		fmt.Fprintf(&b, "|%q%q%q", f.Name, f.Claim, f.Equal)
+		for _, one := range f.Values { // each on its own: a value may hold a comma
+			fmt.Fprintf(&b, "%q%v", one.Text, one.Glob)
+		}
 	}
 	for _, g := range v.grants {
 		fmt.Fprintf(&b, "|%q%q", g.Registry, g.Ecosystem)
