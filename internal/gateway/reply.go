@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -91,17 +90,25 @@ func (t *transaction) reply(reply model.Reply) {
 		return
 	}
 	expecting := strings.EqualFold(t.r.Header.Get("Expect"), "100-continue") && !t.body.touched
-	if !expecting && reply.Status >= 400 {
+	multiplexed := t.r.ProtoMajor > 1
+	if !expecting && !multiplexed && reply.Status >= 400 {
 		t.drain()
 	}
 	// What is left of the body, or a deadline, would spoil the next request; and for a client that waits for a word first, Caddy
 	// would read the whole body. In HTTP/2 these are a matter of one stream, and an end of the connection would cut this one.
-	if t.r.ProtoMajor == 1 && (expecting || t.woken || reply.Status >= 400 && t.r.ContentLength != 0 && !t.body.ended) {
+	if !multiplexed && (expecting || t.woken || reply.Status >= 400 && t.r.ContentLength != 0 && !t.body.ended) {
 		h.Set("Connection", "close")
 	}
 	t.w.WriteHeader(reply.Status)
 	if t.r.Method != http.MethodHead {
 		_, _ = t.w.Write(reply.Body)
+	}
+	if !expecting && multiplexed && reply.Status >= 400 && !t.body.ended {
+		// A stream whose upload was not read to its end is reset when the handler returns, and clients that are still sending
+		// then drop what they have not read of the answer.
+		control := http.NewResponseController(t.w)
+		_ = control.Flush()
+		linger(t.body, control.SetReadDeadline)
 	}
 }
 
@@ -138,15 +145,16 @@ func (t *transaction) hijack(reply model.Reply) bool {
 		if half, ok := conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
 		}
-		linger(conn)
+		linger(conn, conn.SetReadDeadline)
 	}
 	// Tells the recorders above, which count by the status that they saw.
 	t.w.WriteHeader(reply.Status)
 	return true
 }
 
-// linger reads on until the client ends the connection, is silent, or has sent more than anybody wants to wait for.
-func linger(conn net.Conn) {
+// linger reads on until the client has sent everything or goes away, is silent, or has sent more than anybody wants to wait
+// for.
+func linger(from io.Reader, deadline func(time.Time) error) {
 	end := time.Now().Add(lingerTime)
 	piece := make([]byte, 32<<10)
 	for left := lingerBytes; left > 0; {
@@ -154,8 +162,8 @@ func linger(conn net.Conn) {
 		if next.After(end) {
 			next = end
 		}
-		_ = conn.SetReadDeadline(next)
-		n, err := conn.Read(piece)
+		_ = deadline(next)
+		n, err := from.Read(piece)
 		if err != nil {
 			return
 		}
