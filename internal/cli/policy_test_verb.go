@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -92,7 +93,9 @@ func (t *testRun) all(paths []string) error {
 	}
 	complete := true
 	if t.coverage || t.required {
-		complete = t.covered()
+		if complete, err = t.covered(paths); err != nil {
+			return err
+		}
 	}
 	if t.failed > 0 || t.required && !complete {
 		return errTests
@@ -177,7 +180,7 @@ func (t *testRun) tell(r *policytest.Result) {
 	}
 }
 
-// set loads the policies of a test file, those of one folder once.
+// set loads the policies of a test file.
 func (t *testRun) set(file *policytest.File) (*tested, error) {
 	dir := filepath.Dir(file.Path)
 	paths := []string{dir}
@@ -187,6 +190,11 @@ func (t *testRun) set(file *policytest.File) (*tested, error) {
 			paths = append(paths, filepath.Join(dir, one))
 		}
 	}
+	return t.load(paths)
+}
+
+// load loads the policies of some paths, once.
+func (t *testRun) load(paths []string) (*tested, error) {
 	key := strings.Join(paths, "\x00")
 	if have := t.sets[key]; have != nil {
 		return have, nil
@@ -206,17 +214,22 @@ func (t *testRun) set(file *policytest.File) (*tested, error) {
 	return made, nil
 }
 
-// covered prints what no test has shown, and is true where that is nothing.
-func (t *testRun) covered() bool {
-	var c policytest.Coverage
-	keys := make([]string, 0, len(t.sets))
-	for key := range t.sets {
-		keys = append(keys, key)
+// covered prints what no test has shown of the policies below the paths and of those that tests name, and is true where that
+// is nothing.
+func (t *testRun) covered(paths []string) (bool, error) {
+	for _, path := range paths {
+		if policies.IsTestFile(path) {
+			continue // its policies were loaded for its tests
+		}
+		if _, err := t.load([]string{filepath.Clean(path)}); err != nil {
+			return false, fmt.Errorf("the policies of %s: %w", path, err)
+		}
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		c.Cover(t.sets[key].gateway.Set, t.sets[key].results)
+	parts := make([]policytest.Part, 0, len(t.sets))
+	for _, key := range slices.Sorted(maps.Keys(t.sets)) {
+		parts = append(parts, policytest.Part{Set: t.sets[key].gateway.Set, Results: t.sets[key].results})
 	}
+	c := policytest.Cover(parts)
 	fmt.Fprintf(t.out, "coverage: of %s, %d allowed by a test and %d denied\n", policiesOf(c.Policies), c.Allowed, c.Denied)
 	for _, one := range c.NeverAllowed {
 		fmt.Fprintf(t.out, "    never allowed: %s\n", one)
@@ -224,7 +237,7 @@ func (t *testRun) covered() bool {
 	for _, one := range c.NeverDenied {
 		fmt.Fprintf(t.out, "    never denied: %s\n", one)
 	}
-	return c.Complete()
+	return c.Complete(), nil
 }
 
 func (t *testRun) writeJUnit() error {

@@ -73,9 +73,12 @@ func Load(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, policies.MaxFileSize))
+	data, err := io.ReadAll(io.LimitReader(f, policies.MaxFileSize+1))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
+	}
+	if len(data) > policies.MaxFileSize {
+		return nil, fmt.Errorf("%s: the file has more than %d bytes", path, policies.MaxFileSize)
 	}
 	return Parse(path, data)
 }

@@ -3,6 +3,7 @@ package policytest
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -221,28 +222,47 @@ type Coverage struct {
 // Complete is true where nothing is left.
 func (c *Coverage) Complete() bool { return len(c.NeverAllowed)+len(c.NeverDenied) == 0 }
 
-// Cover adds up what the results have shown of a set.
-func (c *Coverage) Cover(set *policies.Set, results []Result) {
-	allowed, denied := map[string]bool{}, map[string]bool{}
-	for i := range results {
-		if d := &results[i].Decision; d.Allow {
-			allowed[d.Policy] = true
-		} else if d.Code != "" {
-			denied[d.Policy] = true
+// Part is a set of policies and what was asked of it; sets may share policies.
+type Part struct {
+	Set     *policies.Set
+	Results []Result
+}
+
+// Cover adds up what the results have shown of each policy, which counts once however many sets have it.
+func Cover(parts []Part) Coverage {
+	type shown struct{ allowed, denied bool }
+	seen := map[string]*shown{}
+	var places []string
+	for _, part := range parts {
+		byName := map[string]*shown{}
+		for _, p := range part.Set.Policies() {
+			place := fmt.Sprintf("%s (%s:%d)", p.Name, filepath.Clean(p.File), p.Line)
+			if seen[place] == nil {
+				seen[place] = new(shown)
+				places = append(places, place)
+			}
+			byName[p.Name] = seen[place]
+		}
+		for i := range part.Results {
+			d := &part.Results[i].Decision
+			if one := byName[d.Policy]; one != nil {
+				one.allowed = one.allowed || d.Allow
+				one.denied = one.denied || !d.Allow && d.Code != ""
+			}
 		}
 	}
-	for _, p := range set.Policies() {
-		c.Policies++
-		place := fmt.Sprintf("%s (%s:%d)", p.Name, p.File, p.Line)
-		if allowed[p.Name] {
+	c := Coverage{Policies: len(places)}
+	for _, place := range places {
+		if seen[place].allowed {
 			c.Allowed++
 		} else {
 			c.NeverAllowed = append(c.NeverAllowed, place)
 		}
-		if denied[p.Name] {
+		if seen[place].denied {
 			c.Denied++
 		} else {
 			c.NeverDenied = append(c.NeverDenied, place)
 		}
 	}
+	return c
 }
