@@ -54,18 +54,23 @@ type scope struct{ registry, issuer string }
 type side struct {
 	views   []*view
 	known   map[string]bool
-	byScope map[scope][]*view
+	byScope map[scope]*cover[*view]
 }
 
 func newSide(set *policies.Set) *side {
-	s := &side{known: map[string]bool{}, byScope: map[scope][]*view{}}
+	s := &side{known: map[string]bool{}, byScope: map[scope]*cover[*view]{}}
 	for _, p := range set.Policies() {
 		v := viewOf(p)
 		s.views = append(s.views, v)
 		s.known[v.fingerprint] = true
 		for _, g := range v.grants {
 			key := scope{g.Registry, v.issuer.Name}
-			s.byScope[key] = append(s.byScope[key], v)
+			if s.byScope[key] == nil {
+				s.byScope[key] = newCover[*view]()
+			}
+			for _, pkg := range g.Packages {
+				s.byScope[key].put(pkg, v)
+			}
 		}
 	}
 	return s
@@ -93,7 +98,7 @@ func Diff(before, after *policies.Set) Report {
 
 // compare finds what one side grants and the other does not: whole grants, and more of one that the other side has too.
 func compare(one, other *side, whole, more Kind) []Change {
-	var changes []Change
+	var changes changeList
 	for _, v := range one.views {
 		if other.known[v.fingerprint] {
 			continue
@@ -103,20 +108,24 @@ func compare(one, other *side, whole, more Kind) []Change {
 			if !missing {
 				continue
 			}
-			changes = add(changes, Change{
+			changes.add(Change{
 				Kind: kind, Policy: v.policy.Name, File: v.policy.File, Line: v.policy.Line, Publisher: publisher(v),
 				Registry: a.grant.Registry, Package: a.pkg.Pattern, Actions: []policies.Action{a.action}, Why: why,
 			})
 		}
 	}
-	return changes
+	return changes.list
 }
 
 // lacks is true where no policy grants all of the atom. Where the policy of the same name covers its package, the atom is
 // more of that grant, and the reason says what differs.
 func (s *side) lacks(a *atom, whole, more Kind) (why []string, kind Kind, missing bool) {
 	kind = whole
-	for _, v := range s.byScope[scope{a.grant.Registry, a.issuer.Name}] {
+	near := s.byScope[scope{a.grant.Registry, a.issuer.Name}]
+	if near == nil {
+		return nil, kind, true
+	}
+	for v := range near.candidates(a.pkg) {
 		gaps := a.gaps(v, more == Narrows)
 		if len(gaps) == 0 {
 			return nil, "", false
@@ -129,34 +138,49 @@ func (s *side) lacks(a *atom, whole, more Kind) (why []string, kind Kind, missin
 	return why, kind, true
 }
 
-// add joins changes that differ in their actions and reasons only.
-func add(list []Change, c Change) []Change {
-	for i := range list {
-		have := &list[i]
-		if have.Kind == c.Kind && have.Policy == c.Policy && have.Registry == c.Registry && have.Package == c.Package {
-			for _, action := range c.Actions {
-				if !slices.Contains(have.Actions, action) {
-					have.Actions = append(have.Actions, action)
-				}
-			}
-			for _, why := range c.Why {
-				if !slices.Contains(have.Why, why) {
-					have.Why = append(have.Why, why)
-				}
-			}
-			return list
+// changeList joins changes that differ in their actions and reasons only.
+type changeList struct {
+	list []Change
+	at   map[[4]string]int
+}
+
+func (l *changeList) add(c Change) {
+	key := [4]string{string(c.Kind), c.Policy, c.Registry, c.Package}
+	i, there := l.at[key]
+	if !there {
+		if l.at == nil {
+			l.at = map[[4]string]int{}
+		}
+		l.at[key] = len(l.list)
+		l.list = append(l.list, c)
+		return
+	}
+	have := &l.list[i]
+	for _, action := range c.Actions {
+		if !slices.Contains(have.Actions, action) {
+			have.Actions = append(have.Actions, action)
 		}
 	}
-	return append(list, c)
+	for _, why := range c.Why {
+		if !slices.Contains(have.Why, why) {
+			have.Why = append(have.Why, why)
+		}
+	}
 }
 
 // opened finds packages that no policy claims exclusively any more: in mode claimed, passwords publish them again.
 func opened(was, is *side) []Change {
-	claims := map[string][]policies.Package{}
+	claims := map[string]*cover[policies.Package]{}
 	for _, v := range is.views {
-		if v.policy.Exclusive() {
-			for _, g := range v.grants {
-				claims[g.Registry] = append(claims[g.Registry], g.Packages...)
+		if !v.policy.Exclusive() {
+			continue
+		}
+		for _, g := range v.grants {
+			if claims[g.Registry] == nil {
+				claims[g.Registry] = newCover[policies.Package]()
+			}
+			for _, pkg := range g.Packages {
+				claims[g.Registry].put(pkg, pkg)
 			}
 		}
 	}
@@ -167,7 +191,7 @@ func opened(was, is *side) []Change {
 		}
 		for _, g := range v.grants {
 			for _, pkg := range g.Packages {
-				if slices.ContainsFunc(claims[g.Registry], func(c policies.Package) bool { return covers(c, pkg) }) {
+				if claimed(claims[g.Registry], pkg) {
 					continue
 				}
 				changes = append(changes, Change{
@@ -179,6 +203,19 @@ func opened(was, is *side) []Change {
 		}
 	}
 	return changes
+}
+
+// claimed is true where one entry covers all of the package.
+func claimed(by *cover[policies.Package], pkg policies.Package) bool {
+	if by == nil {
+		return false
+	}
+	for one := range by.candidates(pkg) {
+		if covers(one, pkg) {
+			return true
+		}
+	}
+	return false
 }
 
 // publisher is who a policy is for, in words.
