@@ -18,8 +18,11 @@ type facts struct {
 	claims map[string]any
 }
 
-// open is true at an exchange: what needs the package or the version is decided at the upload.
+// open is true at an exchange that names no package: what needs the package or the version is decided at the upload.
 func (f *facts) open() bool { return f.target.Package == "" }
+
+// openVersion is true at every exchange: those that name a package name no version.
+func (f *facts) openVersion() bool { return f.open() || f.target.Exchange }
 
 // now is the moment of the question, the same for all policies.
 func (f *facts) now() time.Time {
@@ -108,7 +111,7 @@ func (p *Policy) testFixed(check int, f *facts) verdict {
 		switch {
 		case p.when == nil:
 			return holds
-		case p.when.release && f.open():
+		case p.when.names(varPackage) && f.open(), p.when.names(varVersion) && f.openVersion():
 			return open
 		}
 		return when(p.when.holds(f) == nil)

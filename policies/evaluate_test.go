@@ -283,23 +283,42 @@ func many(n int) []any {
 	return out
 }
 
-func TestExchangeLeavesWhenOpen(t *testing.T) {
-	text := func(when string) string {
-		return lines("policies:", "  - name: p", "    registry: internal-pypi", "    packages: [x]", "    publisher:", `      github: {repository_id: "111"}`, "    when: "+when)
+// TestExchangeLeavesOpen: what an exchange does not name is judged at the upload; what it names is judged at once.
+func TestExchangeLeavesOpen(t *testing.T) {
+	text := func(rule string) string {
+		return lines("policies:", "  - name: p", "    registry: internal-pypi", "    packages: [x]", "    publisher:", `      github: {repository_id: "111"}`, "    "+rule)
 	}
-	exchange := Target{Registry: "internal-pypi", Action: ActionPublish}
+	nameless := Target{Registry: "internal-pypi", Action: ActionPublish, Exchange: true}
+	named := nameless
+	named.Package = "x"
+	upload := named
+	upload.Exchange = false
 	for _, tc := range []struct {
-		when string
-		want bool
+		rule                    string
+		nameless, named, upload bool
 	}{
-		{`target.package == "y"`, true},
-		{`claims.actor_id == "1" && target.version == "2"`, true},
-		{`claims.actor_id == "1"`, false},
-		{`claims.actor_id == "333"`, true},
+		{`when: target.package == "y"`, true, false, false},
+		{`when: target.package == "x"`, true, true, true},
+		{`when: target.version == "2"`, true, true, false},
+		{`when: target.package == "x" && target.version == "2"`, true, true, false},
+		{`when: claims.actor_id == "1" && target.version == "2"`, true, true, false},
+		{`when: claims.actor_id == "1"`, false, false, false},
+		{`when: claims.actor_id == "333"`, true, true, true},
+		{`tag: v{version}`, true, true, false},
+		{`tag: "{package}-v{version}"`, false, false, false}, // the run's tag is v1.0.0
+		{`tag: "v{package}"`, true, false, false},
+		{`tag: v1.0.0`, true, true, true},
+		{`tag: v2.0.0`, false, false, false},
 	} {
-		d := mustLoad(t, text(tc.when)).Evaluate(identity("github", githubClaims()), exchange)
-		if d.Allow != tc.want {
-			t.Errorf("%s: got %+v, expected allow %v", tc.when, d, tc.want)
+		set := mustLoad(t, text(tc.rule))
+		for _, q := range []struct {
+			name   string
+			target Target
+			want   bool
+		}{{"an exchange", nameless, tc.nameless}, {"an exchange for x", named, tc.named}, {"an upload without a version", upload, tc.upload}} {
+			if d := set.Evaluate(identity("github", githubClaims()), q.target); d.Allow != q.want {
+				t.Errorf("%s, %s: got %+v, expected allow %v", tc.rule, q.name, d, q.want)
+			}
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (r *Ranking) correct(nearest *Policy, f *facts, known func(string) bool) {
 
 // versionless is true where a version is needed and not named.
 func (f *facts) versionless() bool {
-	return f.target.Version == "" && !f.open() && f.target.Action != model.ActionRead
+	return f.target.Version == "" && !f.openVersion() && f.target.Action != model.ActionRead
 }
 
 // rank counts the verdicts of a policy. A condition is only evaluated where all else holds, as for a denial.
@@ -208,9 +208,9 @@ func (p *Policy) answer(i int, f *facts, known func(string) bool) (v verdict, un
 		switch {
 		case check == checkTag && v == differs && p.tag.version:
 			exchange := *f
-			exchange.target.Package = ""
+			exchange.target.Exchange = true
 			v = p.test(i, &exchange)
-		case check == checkWhen && p.when != nil && p.when.release:
+		case check == checkWhen && p.when != nil && p.when.names(varVersion):
 			v = open
 		}
 	}

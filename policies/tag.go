@@ -103,7 +103,7 @@ func (p *Policy) testTag(f *facts) verdict {
 	if !ok || !p.tag.match(tag, func(hole, text string) bool { return p.fitsTag(hole, text, f) }) {
 		return differs
 	}
-	if (p.tag.version || p.tag.pkg) && f.open() {
+	if p.tag.pkg && f.open() || p.tag.version && f.openVersion() {
 		return open
 	}
 	return holds
@@ -111,7 +111,7 @@ func (p *Policy) testTag(f *facts) verdict {
 
 // fitsTag is true where a part of a tag names what is published, both spelled as the registry's ecosystem does.
 func (p *Policy) fitsTag(hole, text string, f *facts) bool {
-	if f.open() {
+	if f.open() || hole == versionPlaceholder && f.openVersion() {
 		return true
 	}
 	g := p.grant(f.target.Registry)

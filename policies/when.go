@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,8 +34,9 @@ const (
 type condition struct {
 	text    string
 	program cel.Program
-	// release is true where the expression names package or version: at an exchange it is then left open.
-	release bool
+	// variables are those that the expression uses: at an exchange, which names no version and often no package, it may have
+	// to be left open.
+	variables []string
 }
 
 // whenEnv is the language of `when`: CEL's standard library without regular expressions, which are not anchored.
@@ -82,7 +84,7 @@ func newCondition(text string) (*condition, []*whenError) {
 	if err != nil {
 		return nil, []*whenError{{1, 1, err.Error()}}
 	}
-	return &condition{text: text, program: program, release: namesRelease(checked.NativeRep().Expr())}, nil
+	return &condition{text: text, program: program, variables: variablesOf(checked.NativeRep().Expr())}, nil
 }
 
 // whenMessage makes the compiler's message say what to do.
@@ -99,16 +101,18 @@ func whenMessage(message string) string {
 	return message
 }
 
-// namesRelease is true where an expression uses the package or the version.
-func namesRelease(root ast.Expr) bool {
-	found := false
+// variablesOf lists the variables that an expression uses.
+func variablesOf(root ast.Expr) (used []string) {
 	ast.PreOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() == ast.IdentKind && (e.AsIdent() == varPackage || e.AsIdent() == varVersion) {
-			found = true
+		if e.Kind() == ast.IdentKind {
+			used = append(used, e.AsIdent())
 		}
 	}))
-	return found
+	return used
 }
+
+// names is true where the expression uses a variable.
+func (c *condition) names(variable string) bool { return slices.Contains(c.variables, variable) }
 
 // errFalse says that the expression was evaluated and is false.
 var errFalse = errors.New("false")

@@ -33,6 +33,9 @@ type Target struct {
 	File string `json:"file,omitempty"`
 	// Action is what the request would do.
 	Action Action `json:"action"`
+	// Exchange is true where a publish token is asked for and nothing is published yet: what of a policy needs a version,
+	// which no exchange names, is left open until the upload.
+	Exchange bool `json:"-"`
 }
 
 // Release names the unit that a directly used identity token is bound to.
