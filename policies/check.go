@@ -21,8 +21,8 @@ type facts struct {
 // open is true at an exchange that names no package: what needs the package or the version is decided at the upload.
 func (f *facts) open() bool { return f.target.Package == "" }
 
-// openVersion is true at every exchange: those that name a package name no version.
-func (f *facts) openVersion() bool { return f.open() || f.target.Exchange }
+// openVersion is true where nothing that has a version is published, as at every exchange.
+func (f *facts) openVersion() bool { return f.open() || f.target.Versionless }
 
 // now is the moment of the question, the same for all policies.
 func (f *facts) now() time.Time {

@@ -288,11 +288,11 @@ func TestExchangeLeavesOpen(t *testing.T) {
 	text := func(rule string) string {
 		return lines("policies:", "  - name: p", "    registry: internal-pypi", "    packages: [x]", "    publisher:", `      github: {repository_id: "111"}`, "    "+rule)
 	}
-	nameless := Target{Registry: "internal-pypi", Action: ActionPublish, Exchange: true}
+	nameless := Target{Registry: "internal-pypi", Action: ActionPublish, Versionless: true}
 	named := nameless
 	named.Package = "x"
 	upload := named
-	upload.Exchange = false
+	upload.Versionless = false
 	for _, tc := range []struct {
 		rule                    string
 		nameless, named, upload bool

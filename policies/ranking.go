@@ -208,7 +208,7 @@ func (p *Policy) answer(i int, f *facts, known func(string) bool) (v verdict, un
 		switch {
 		case check == checkTag && v == differs && p.tag.version:
 			exchange := *f
-			exchange.target.Exchange = true
+			exchange.target.Versionless = true
 			v = p.test(i, &exchange)
 		case check == checkWhen && p.when != nil && p.when.names(varVersion):
 			v = open

@@ -148,7 +148,7 @@ func (t *transaction) scope(grant *model.Grant, group []*registry) (urls []strin
 		if !slices.Contains(reg.Audiences, grant.Identity.Audience) {
 			continue
 		}
-		target := model.Target{Ecosystem: reg.Protocol, Registry: reg.Name, Exchange: true}
+		target := model.Target{Ecosystem: reg.Protocol, Registry: reg.Name, Versionless: true}
 		packages := grant.Packages
 		if len(packages) == 0 {
 			packages = []string{""}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -119,7 +120,7 @@ func (t *transaction) claim(target model.Target) error {
 		if since := t.g.Store.Since(); t.id.IssuedAt.Before(since) {
 			return model.Deny(model.CodeIssuedBeforeStart)
 		}
-		return t.hold(t.replayKey(), "direct/"+target.Release())
+		return t.bind(t.replayKey(), "direct/"+target.Release(), target.Versionless)
 	case t.grant.SingleUse:
 		if since := t.g.Store.Since(); t.grant.IssuedAt.Before(since) {
 			return model.Deny(model.CodeIssuedBeforeStart)
@@ -133,15 +134,24 @@ func (t *transaction) claim(target model.Target) error {
 func (t *transaction) claimFile(target model.Target, digest string) error {
 	switch {
 	case t.grant == nil:
-		return t.hold(t.replayKey()+"/file/"+target.File, digest)
+		return t.hold(t.replayKey()+fileKey(target), digest)
 	case t.grant.SingleUse:
-		return t.hold(revocationID(t.grant)+"/file/"+target.File, digest)
+		return t.hold(revocationID(t.grant)+fileKey(target), digest)
 	}
 	return nil
 }
 
+// fileKey names a file among all those of a release, which may be of several packages.
+func fileKey(target model.Target) string {
+	return "/file/" + target.Package + "/" + target.Version + "/" + target.File
+}
+
 // hold claims a key in the store until its token can no longer be valid.
-func (t *transaction) hold(key, holder string) error {
+func (t *transaction) hold(key, holder string) error { return t.bind(key, holder, false) }
+
+// bind is hold that, where part is true, also takes a holder that begins with this one: an index of versions belongs to any
+// release of its package.
+func (t *transaction) bind(key, holder string, part bool) error {
 	until := t.id.TokenExpiry
 	if t.grant != nil && t.grant.Expiry.After(until) {
 		until = t.grant.Expiry
@@ -151,7 +161,7 @@ func (t *transaction) hold(key, holder string) error {
 	if err != nil {
 		return model.Deny(model.CodeStoreUnavailable).Because(err)
 	}
-	if got != holder {
+	if got != holder && !(part && strings.HasPrefix(got, holder)) {
 		return model.Deny(model.CodeReplayed)
 	}
 	return nil

@@ -3,6 +3,7 @@ package gateway
 import (
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/upload"
@@ -123,8 +124,11 @@ func (t *transaction) seen(target model.Target) {
 	}
 }
 
-// targets joins what the body names and what the URL names.
+// targets joins what the body names and what the URL names. Where the URL names it all, a scanner says the same once more.
 func (t *transaction) targets(named model.Target) []model.Target {
+	if slices.Contains(t.op.Targets, named) {
+		return t.op.Targets
+	}
 	return append([]model.Target{named}, t.op.Targets...)
 }
 

@@ -11,11 +11,13 @@ type naming struct {
 	name, version func(string) (string, error)
 	// actions are those that some operation of the ecosystem asks for.
 	actions []Action
+	// release is the unit of replay within a registry; nil: package and version.
+	release func(Target) string
 }
 
 // namings has one line for each ecosystem whose names policies and registries share.
 var namings = map[string]naming{
-	"pypi": {pypiName, pypiVersion, []Action{ActionRead, ActionPublish}},
+	"pypi": {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
 }
 
 // NormalizeName gives the one spelling by which an ecosystem knows a package.

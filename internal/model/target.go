@@ -33,13 +33,19 @@ type Target struct {
 	File string `json:"file,omitempty"`
 	// Action is what the request would do.
 	Action Action `json:"action"`
-	// Exchange is true where a publish token is asked for and nothing is published yet: what of a policy needs a version,
-	// which no exchange names, is left open until the upload.
-	Exchange bool `json:"-"`
+	// Versionless is true where nothing that has a version is published: an exchange that names a package, or an index of a
+	// package's versions (a maven-metadata.xml). What of a policy needs a version is left open then.
+	Versionless bool `json:"-"`
 }
 
-// Release names the unit that a directly used identity token is bound to.
-func (t Target) Release() string { return t.Registry + "/" + t.Package + "/" + t.Version }
+// Release names the unit that a directly used identity token is bound to: a version of a package, unless the ecosystem
+// publishes more at a time. That of a versionless target is the beginning of those that it may belong to.
+func (t Target) Release() string {
+	if n := namings[t.Ecosystem]; n.release != nil {
+		return t.Registry + "/" + n.release(t)
+	}
+	return t.Registry + "/" + t.Package + "/" + t.Version
+}
 
 // Artifact is the file of an upload once its last byte was seen.
 type Artifact struct {
