@@ -33,6 +33,11 @@ func (t *transaction) change() error {
 		return err
 	}
 	defer t.retire(cred)
+	done, err := t.absent(in, cred)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := in.settle(); err != nil {
 		return err
 	}

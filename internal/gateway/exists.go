@@ -51,24 +51,18 @@ func (t *transaction) exists(target model.Target) error {
 			Because(errors.New("the registry cannot be asked: its credential source knows no way, and no \"exists\" is configured"))
 	}
 	probe := t.reg.Probe(target.Package)
-	answer := &probeWriter{header: http.Header{}}
-	out := forwarded(t.r)
-	t.g.anonymous(out)
 	// A request of its own: none of the client's headers is for this question.
-	out.Header = http.Header{"Accept-Encoding": {"identity"}, "User-Agent": {"trustpub"}}
+	header := http.Header{}
 	if probe.Accept != "" {
-		out.Header.Set("Accept", probe.Accept)
+		header.Set("Accept", probe.Accept)
 	}
 	u, err := url.Parse(probe.Path)
 	if err != nil {
 		return model.Deny(model.CodeInternal).Because(err)
 	}
 	u.RawQuery = probe.Query
-	out.Method, out.URL, out.RequestURI = http.MethodGet, u, u.RequestURI()
-	out.Body, out.ContentLength, out.Form, out.MultipartForm = http.NoBody, 0, nil, nil
-	ctx, cancel := context.WithTimeout(t.r.Context(), stepTimeout)
-	defer cancel()
-	if err := t.next(answer, out.WithContext(ctx)); err != nil {
+	answer, err := t.ask(http.MethodGet, u, header)
+	if err != nil {
 		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the package exists: %w", err))
 	}
 	if answer.tooLong {
@@ -82,6 +76,65 @@ func (t *transaction) exists(target model.Target) error {
 		return model.Deny(model.CodeNewPackage).Differ("package", target.Package, "one that the registry has, or that the policy names")
 	}
 	t.g.known.Add(packageKey(target), t.g.Now().Add(knownFor))
+	return nil
+}
+
+// ask puts a question of the gateway's own to the registry, with no header but these and no body.
+func (t *transaction) ask(method string, u *url.URL, header http.Header) (*probeWriter, error) {
+	out := forwarded(t.r)
+	header.Set("Accept-Encoding", "identity")
+	header.Set("User-Agent", "trustpub")
+	out.Header = header
+	out.Method, out.URL, out.RequestURI = method, u, u.RequestURI()
+	out.Body, out.ContentLength, out.Form, out.MultipartForm = http.NoBody, 0, nil, nil
+	ctx, cancel := context.WithTimeout(t.r.Context(), stepTimeout)
+	defer cancel()
+	answer := &probeWriter{header: http.Header{}}
+	return answer, t.next(answer, out.WithContext(ctx))
+}
+
+// absent refuses to replace what is there, where the registry would let it. Two uploads of one file at a time are refused too,
+// since each would find nothing there. The caller calls done when the upload has ended.
+func (t *transaction) absent(in *incoming, cred model.Credential) (done func(), err error) {
+	if !t.op.Once {
+		return func() {}, nil
+	}
+	target := in.targets[0]
+	u := &url.URL{Path: t.r.URL.Path, RawPath: t.r.URL.RawPath}
+	key := t.reg.Name + " " + u.EscapedPath()
+	if _, taken := t.g.busy.LoadOrStore(key, true); taken {
+		return nil, model.Deny(model.CodeAlreadyExists).Differ("upload of "+target.File, "under way already", "one at a time")
+	}
+	done = func() { t.g.busy.Delete(key) }
+	if err = t.vacant(in, u, cred); err != nil {
+		done()
+		return nil, err
+	}
+	return done, nil
+}
+
+// vacant asks whether something is at a URL. Where something is, the upload becomes an overwrite, which a policy must grant.
+func (t *transaction) vacant(in *incoming, u *url.URL, cred model.Credential) error {
+	header := http.Header{}
+	for name, values := range cred.Header {
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	answer, err := t.ask(http.MethodHead, u, header)
+	switch {
+	case err != nil:
+		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the file exists: %w", err))
+	case answer.status == http.StatusNotFound || answer.status == http.StatusGone:
+		return nil
+	case answer.status/100 != 2:
+		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the file exists: %w", statusError(answer.status)))
+	}
+	target := in.targets[0]
+	target.Action = model.ActionOverwrite
+	if d := t.g.Policies.Evaluate(t.id, target); !d.Allow {
+		return model.Deny(model.CodeAlreadyExists).Differ("file", target.File, "one that the registry does not have")
+	}
+	in.targets = append([]model.Target{target}, in.targets[1:]...)
+	t.event.Target = &in.targets[0]
 	return nil
 }
 

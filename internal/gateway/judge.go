@@ -161,7 +161,7 @@ func (t *transaction) bind(key, holder string, part bool) error {
 	if err != nil {
 		return model.Deny(model.CodeStoreUnavailable).Because(err)
 	}
-	if got != holder && !(part && strings.HasPrefix(got, holder)) {
+	if got != holder && (!part || !strings.HasPrefix(got, holder)) {
 		return model.Deny(model.CodeReplayed)
 	}
 	return nil

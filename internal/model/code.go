@@ -81,6 +81,7 @@ const (
 	CodeAuditUnavailable          Code = "audit_unavailable"
 	CodeCredentialUnavailable     Code = "credential_unavailable"
 	CodeSigningKeyUnavailable     Code = "signing_key_unavailable"
+	CodeAlreadyExists             Code = "already_exists"
 	CodeUpstreamUnavailable       Code = "upstream_unavailable"
 	CodeUpstreamAnsweredEarly     Code = "upstream_answered_early"
 	CodeUpstreamRefusedCredential Code = "upstream_refused_credential"
@@ -136,6 +137,7 @@ var codes = map[Code]CodeInfo{
 	CodeAuditUnavailable:          {503, "the audit cannot be written", "try again, or ask the gateway's operator", "A publish that cannot be recorded is refused."},
 	CodeCredentialUnavailable:     {503, "no credential for the registry can be had right now", "ask the gateway's operator", "The credential source failed; the log has the reason."},
 	CodeSigningKeyUnavailable:     {503, "publish tokens cannot be signed or checked right now", "try again", "The gateway's storage cannot be reached."},
+	CodeAlreadyExists:             {409, "the registry already has this file", "publish a new version, or have the policy grant the action overwrite", "Publishing never replaces. Where the registry would let it, the gateway asks first whether something is there, and refuses a second upload of the same file while one is under way."},
 	CodeUpstreamUnavailable:       {502, "the registry cannot be reached", "try again", "Nothing was stored as far as the gateway can tell."},
 	CodeUpstreamAnsweredEarly:     {502, "the registry answered before it had the whole upload", "check the registry before publishing again", "A success before the verdict is not believed."},
 	CodeUpstreamRefusedCredential: {502, "the registry refused the gateway's credential", "ask the gateway's operator", "The registry's own answer may quote the credential, so it is not shown."},

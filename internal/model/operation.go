@@ -40,6 +40,9 @@ type Operation struct {
 	Targets []Target
 	// Body is the plan for the body.
 	Body BodyPlan
+	// Once is true for a publish to a URL where the registry would replace what it has: the gateway asks first (HEAD), and
+	// refuses with CodeAlreadyExists where something is there, unless the action overwrite is granted.
+	Once bool
 	// Headers and Query are the names that an unsafe request may carry upstream beside the gateway's own list.
 	Headers, Query []string
 	// Registry restricts an exchange or a discovery outside every registry to one registry's name, where the path says so.

@@ -50,6 +50,10 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 	p := pieces.Get().(*[]byte)
 	defer pieces.Put(p)
 	piece := (*p)[:pieceSize]
+	// What is named without the body is asked about before a client that waits for a word sends it.
+	if _, err := ask(); err != nil {
+		return model.Target{}, err
+	}
 	for {
 		n, err := src.Read(piece)
 		if n > 0 {

@@ -34,7 +34,7 @@ func TestDocumentedPolicies(t *testing.T) {
 				continue // a policy test, which another command reads
 			}
 			found++
-			for _, f := range Check(map[string]string{"page.yaml": m[1]}, Options{Now: clock}).Findings {
+			for _, f := range Check(map[string]string{"page.yaml": m[1]}, Options{Now: clock, Registries: registriesOf(page, string(data))}).Findings {
 				if !shownOnPurpose[f.Code] && !shownOnPurpose[filepath.Base(page)+" "+f.Code] {
 					t.Errorf("%s, example %d, line %d: %s: %s\n%s", page, i+1, f.Line, f.Code, f.Message, m[1])
 				}
@@ -44,6 +44,22 @@ func TestDocumentedPolicies(t *testing.T) {
 	if found < 20 {
 		t.Errorf("got %d policies in the documentation, expected more", found)
 	}
+}
+
+var registryLine = regexp.MustCompile(`(?m)^\s*registry (\S+) (\S+) https?://`)
+
+// registriesOf are those that the page of an ecosystem configures; nil elsewhere, where any registry is one of Python packages.
+func registriesOf(page, text string) (found map[string]string) {
+	if filepath.Base(filepath.Dir(page)) != "clients" {
+		return nil
+	}
+	for _, m := range registryLine.FindAllStringSubmatch(text, -1) {
+		if found == nil {
+			found = map[string]string{}
+		}
+		found[m[1]] = m[2]
+	}
+	return found
 }
 
 func pages(t *testing.T) []string {

@@ -1,0 +1,56 @@
+// Package maven understands the requests of Maven, Gradle and the other tools that keep the layout of a Maven repository: files
+// are put at paths made of group, artifact and version, each followed by its checksums, and last the index of versions.
+package maven
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
+)
+
+// Kind registers the protocol.
+var Kind = ecosystem.Kind{Name: "maven", New: New}
+
+// protocol is the protocol for one registry.
+type protocol struct{ registry string }
+
+// New makes the protocol for one registry. What an archive holds is not looked at: its path alone says what it is, and a pom is
+// always read.
+func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
+	switch {
+	case s.Registry == "" || s.Public == nil:
+		return nil, errors.New("a maven registry needs a name and a public URL")
+	case s.VerifyArchive:
+		return nil, errors.New("verify_archive has no meaning for maven: the path names an artifact, and every pom is read anyway")
+	}
+	return &protocol{registry: s.Registry}, nil
+}
+
+// RootPaths is empty: no client of Maven exchanges tokens.
+func (*protocol) RootPaths() []string { return nil }
+
+// Carriers is empty: a credential travels in Authorization.
+func (*protocol) Carriers() []string { return nil }
+
+// DefaultBody is as_sent: clients always announce a length, and the registries that were tried store nothing of a cut body.
+func (*protocol) DefaultBody() string { return "as_sent" }
+
+// Open makes the scanner of a file.
+func (*protocol) Open(op model.Operation, header http.Header) (upload.Scanner, error) {
+	if len(op.Targets) != 1 || op.Body == model.BodyNone {
+		return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, opFile)
+	}
+	s := newScanner(op.Targets[0], header)
+	switch op.Name {
+	case opChecksum:
+		s.checksum = checksumLength(op.Targets[0].File)
+	case opPOM, opMetadata:
+		s.limit = maxDocument
+	}
+	return s, nil
+}
+
+var _ ecosystem.Ecosystem = (*protocol)(nil)
