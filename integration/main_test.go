@@ -73,6 +73,14 @@ func run(m *testing.M) (code int, err error) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		return 1, errors.New("curl is not on the PATH; the tests publish with it too")
 	}
+	for _, program := range []string{"mvn", "keytool"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return 1, fmt.Errorf("%s is not on the PATH; the tests deploy with Maven too (Debian: maven, default-jdk)", program)
+		}
+	}
+	if _, err := toolbox.Nginx.Program(ctx); err != nil {
+		return 1, err
+	}
 	for _, tool := range toolbox.All() {
 		if _, err := tool.Install(ctx); err != nil {
 			return 1, err

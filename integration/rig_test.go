@@ -98,6 +98,11 @@ func withIssuer(lines ...string) option {
 	return func(_ *rig, c *gateway.Config, _ map[string]string) { c.Issuers = lines }
 }
 
+// withEcosystem makes the registry one of another protocol than Python's.
+func withEcosystem(name string) option {
+	return func(_ *rig, c *gateway.Config, _ map[string]string) { c.Sites[0].Ecosystem = name }
+}
+
 // withPolicy sets a policy file.
 func withPolicy(name, text string) option {
 	return func(_ *rig, _ *gateway.Config, policies map[string]string) { policies[name] = text }
@@ -130,6 +135,13 @@ func newRegistry(t *testing.T, kind string) *registry.Registry {
 		}
 		t.Cleanup(server.Stop)
 		reg = server.Registry
+	case "webdav":
+		store, err := registry.StartWebDAV(ctx, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(store.Stop)
+		reg = store.Registry
 	default:
 		t.Fatalf("no such kind of registry: %q", kind)
 	}

@@ -13,6 +13,8 @@ type Site struct {
 	// Registry is what stands behind it, under Name in policies.
 	Registry *registry.Registry
 	Name     string
+	// Ecosystem is the registry's; empty: pypi.
+	Ecosystem string
 	// Port is where the site listens.
 	Port int
 	// Mode is enforce, claimed or observe; empty: the default.
@@ -75,8 +77,12 @@ func (c Config) site(b *strings.Builder, s Site, pki *PKI) {
 	if upstream == "" {
 		upstream = s.Registry.Addr
 	}
-	fmt.Fprintf(b, "\nhttps://%s {\n\ttls %s %s\n\tlog\n\ttrusted_publishing {\n\t\tregistry %s pypi %s {\n",
-		s.Host(), pki.ChainFile, pki.KeyFile, s.Name, s.Public())
+	ecosystem := s.Ecosystem
+	if ecosystem == "" {
+		ecosystem = "pypi"
+	}
+	fmt.Fprintf(b, "\nhttps://%s {\n\ttls %s %s\n\tlog\n\ttrusted_publishing {\n\t\tregistry %s %s %s {\n",
+		s.Host(), pki.ChainFile, pki.KeyFile, s.Name, ecosystem, s.Public())
 	b.WriteString(indent(3, s.Registry.Credential))
 	if s.Mode != "" {
 		b.WriteString(indent(3, "mode "+s.Mode))

@@ -3,10 +3,12 @@ package gateway_test
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/trustpub/trustpub/internal/credential"
+	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/gateway"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -97,4 +99,59 @@ func TestFirstPublishWithoutTheRegistry(t *testing.T) {
 func TestPolicyNarrowedMeanwhile(t *testing.T) {
 	h := open(t, asked)
 	h.meanwhile(func() { h.policies.set(grantPattern) }, model.CodePolicyChanged)
+}
+
+// TestOnce: where the registry would replace what it has, it is asked first.
+func TestOnce(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		status int // of the registry's answer to the question
+		want   model.Code
+	}{
+		{"nothing is there", http.StatusNotFound, ""},
+		{"nothing is there any more", http.StatusGone, ""},
+		{"something is", http.StatusOK, model.CodeAlreadyExists},
+		{"the answer can't be told", http.StatusInternalServerError, model.CodeUpstreamUnavailable},
+		{"the question is redirected", http.StatusFound, model.CodeUpstreamUnavailable},
+		{"the question is refused", http.StatusForbidden, model.CodeUpstreamUnavailable},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := open(t, once)
+			h.policies.set(grantWidget)
+			asked := 0
+			h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodHead {
+					h.upstream.keep(w, r)
+					return
+				}
+				asked++
+				if r.Header.Get("Authorization") == "" || r.ContentLength != 0 {
+					t.Errorf("asked with %v", r.Header)
+				}
+				w.WriteHeader(tc.status)
+			})
+			a := h.publish(upload{token: h.identity()})
+			if tc.want == "" && a.status != http.StatusOK {
+				t.Errorf("got %d %s\n%s", a.status, a.body, h.log)
+			}
+			if tc.want != "" {
+				h.refused(a, tc.want.Info().Status, tc.want)
+			}
+			if asked != 1 {
+				t.Errorf("asked %d times", asked)
+			}
+		})
+	}
+}
+
+// once makes uploads those of a registry that replaces what it has.
+func once(reg *gateway.Registry, _ *gateway.Config) { reg.Ecosystem = replacing{reg.Ecosystem} }
+
+type replacing struct{ ecosystem.Ecosystem }
+
+// Classify marks every publish.
+func (r replacing) Classify(method, path string, query url.Values, header http.Header) (model.Operation, error) {
+	op, err := r.Ecosystem.Classify(method, path, query, header)
+	op.Once = op.Kind == model.OperationPublish
+	return op, err
 }

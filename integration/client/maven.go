@@ -1,0 +1,89 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/trustpub/trustpub/integration/toolbox"
+)
+
+// settings are what a CI job has: nothing secret, the password is in the environment.
+const settings = `<settings>
+  <servers><server><id>releases</id><username>__token__</username><password>${env.MAVEN_TOKEN}</password></server></servers>
+</settings>
+`
+
+const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>%s</groupId>
+  <artifactId>%s</artifactId>
+  <version>%s</version>
+  <properties><project.build.sourceEncoding>UTF-8</project.build.sourceEncoding></properties>
+</project>
+`
+
+// Maven builds a jar with one file in it and deploys it. The password is the identity token, or whatever is tried instead.
+func (h Home) Maven(ctx context.Context, url, group, artifact, version, password, content string) (Result, error) {
+	program, err := exec.LookPath("mvn")
+	if err != nil {
+		return Result{}, errors.New("mvn is not on the PATH: the integration tests deploy with it (Debian: maven)")
+	}
+	cache, err := toolbox.CacheDir()
+	if err != nil {
+		return Result{}, err
+	}
+	project := filepath.Join(h.Dir, "project")
+	resources := filepath.Join(project, "src", "main", "resources")
+	if err := os.MkdirAll(resources, 0o755); err != nil {
+		return Result{}, err
+	}
+	trusted := filepath.Join(h.Dir, "trusted.p12")
+	for path, text := range map[string]string{
+		filepath.Join(project, "pom.xml"):       fmt.Sprintf(pom, group, artifact, version),
+		filepath.Join(project, "settings.xml"):  settings,
+		filepath.Join(resources, "content.txt"): content,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return Result{}, err
+		}
+	}
+	repository := filepath.Join(cache, "maven")
+	release, err := toolbox.Lock(repository) // Maven 3 does not lock its own repository
+	if err != nil {
+		return Result{}, err
+	}
+	defer release()
+	local := "-Dmaven.repo.local=" + repository
+	if err := fetchPlugins(ctx, program, project, local, repository); err != nil {
+		return Result{}, err
+	}
+	keytool := exec.CommandContext(ctx, "keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", h.CA, "-keystore", trusted, "-storetype", "PKCS12", "-storepass", "changeit")
+	if out, err := keytool.CombinedOutput(); err != nil {
+		return Result{}, fmt.Errorf("keytool: %w\n%s", err, out)
+	}
+	env := []string{
+		"MAVEN_TOKEN=" + password,
+		"MAVEN_OPTS=-Djavax.net.ssl.trustStore=" + trusted + " -Djavax.net.ssl.trustStorePassword=changeit",
+	}
+	return h.run(ctx, project, env, program, "-B", "-s", "settings.xml", local, "deploy", "-DaltDeploymentRepository=releases::default::"+url)
+}
+
+// fetchPlugins fills the local repository once, with the certificates of the machine; the upload trusts the test's authority
+// alone.
+func fetchPlugins(ctx context.Context, program, project, local, repository string) error {
+	marker := filepath.Join(repository, "fetched")
+	if _, err := os.Stat(marker); err == nil {
+		return nil
+	}
+	fmt.Println("fetching maven's plugins into " + repository)
+	cmd := exec.CommandContext(ctx, program, "-B", "-q", local, "deploy", "-DaltDeploymentRepository=local::default::file://"+filepath.Join(project, "target", "local"))
+	cmd.Dir = project
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("maven can't fetch its plugins: %w\n%s", err, out)
+	}
+	return os.WriteFile(marker, nil, 0o644)
+}

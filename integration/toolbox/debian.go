@@ -1,0 +1,83 @@
+package toolbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Debian is a program that only the distribution packages.
+type Debian struct {
+	// Package is the distribution's name, Path where its program is installed, below the root.
+	Package, Path string
+}
+
+// Nginx is the WebDAV server; the package is one file of a megabyte and needs nothing that a Debian system lacks.
+var Nginx = Debian{Package: "nginx", Path: "usr/sbin/nginx"}
+
+// Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
+func (d Debian) Program(ctx context.Context) (string, error) {
+	if path, err := exec.LookPath(filepath.Base(d.Path)); err == nil {
+		return path, nil
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	cache, err := CacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "tools", "debian-"+d.Package)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	release, err := Lock(dir)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	program := filepath.Join(dir, d.Path)
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	began := time.Now()
+	fmt.Printf("unpacking the distribution's %s into %s\n", d.Package, dir)
+	if err := d.unpack(ctx, dir); err != nil {
+		return "", fmt.Errorf("%s is not on the PATH, and its package can't be fetched: %w; install it (Debian: %s)", filepath.Base(d.Path), err, d.Package)
+	}
+	fmt.Printf("unpacked %s in %s\n", d.Package, time.Since(began).Round(100*time.Millisecond))
+	return program, nil
+}
+
+// unpackScript fetches a package and unpacks it. Where the system's own lists are empty or old, lists of its own are fetched
+// first, which needs no rights either.
+const unpackScript = `
+if ! apt-get -q download "$1"; then
+	mkdir -p lists/partial cache/archives/partial
+	apt-get -q -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" update
+	apt-get -q -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" download "$1"
+fi
+dpkg-deb -x "$1"_*.deb root
+`
+
+// unpack fetches the package beside the folder and moves its files there in one step.
+func (d Debian) unpack(ctx context.Context, dir string) error {
+	work, err := os.MkdirTemp(filepath.Dir(dir), "unpack-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	ctx, cancel := context.WithTimeout(ctx, installLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-euc", unpackScript, "unpack", d.Package)
+	cmd.Dir = work
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(work, "root"), dir)
+}
