@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -136,6 +137,12 @@ func (r *Registry) option(d *caddyfile.Dispenser) (err error) {
 		if d.NextArg() {
 			err = d.Errf("verify_archive takes no argument")
 		}
+	case "layout":
+		err = once(d, name, r.Layout != "", func(v string) error {
+			// The Caddyfile has read {file} as its own shorthand before any directive sees it.
+			r.Layout = strings.ReplaceAll(v, "{http.request.uri.path.file}", "{file}")
+			return nil
+		})
 	case "exists":
 		err = once(d, name, r.Exists != "", func(v string) error {
 			r.Exists = v
@@ -151,7 +158,7 @@ func (r *Registry) option(d *caddyfile.Dispenser) (err error) {
 			return nil
 		})
 	default:
-		err = d.Errf("unrecognized subdirective %q of registry: expected credential, mode, body, audience, direct, verify_archive, headers, query, exists or spool_limit", name)
+		err = d.Errf("unrecognized subdirective %q of registry: expected credential, mode, body, audience, direct, verify_archive, layout, headers, query, exists or spool_limit", name)
 	}
 	return err
 }

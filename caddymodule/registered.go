@@ -12,6 +12,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/devpi"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/generic"
 	"github.com/trustpub/trustpub/internal/ecosystem/maven"
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
 	"github.com/trustpub/trustpub/internal/store/local"
@@ -28,6 +29,7 @@ const (
 // The parts of this build, one line each.
 func init() {
 	RegisterEcosystem(pypi.Kind)
+	RegisterEcosystem(generic.Kind)
 	RegisterEcosystem(maven.Kind)
 
 	RegisterCredential(static.Kind)

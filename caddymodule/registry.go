@@ -49,6 +49,10 @@ type Registry struct {
 	// Look into the archive too: its metadata must name the package and version. Such uploads are spooled to disk.
 	VerifyArchive bool `json:"verify_archive,omitempty"`
 
+	// Where packages are, for the ecosystem generic: a path below the public URL with {package}, and {version} and {file} where
+	// the store has them, like "/{package}/{version}/{file}".
+	Layout string `json:"layout,omitempty"`
+
 	// Names of headers that unsafe requests may carry beside those of the ecosystem.
 	Headers []string `json:"headers,omitempty"`
 
@@ -85,7 +89,7 @@ func (r *Registry) provision(ctx caddy.Context, logger *slog.Logger) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	eco, err := kind.New(ecosystem.Settings{Registry: r.Name, Public: r.public, VerifyArchive: r.VerifyArchive})
+	eco, err := kind.New(ecosystem.Settings{Registry: r.Name, Public: r.public, VerifyArchive: r.VerifyArchive, Layout: r.Layout})
 	if err != nil {
 		return err
 	}

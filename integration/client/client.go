@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/trustpub/trustpub/integration/toolbox"
@@ -116,16 +117,20 @@ func (h Home) PDM(ctx context.Context, url string, login *Login, files ...string
 
 // Curl uploads a form with curl. auth are the arguments that carry the credential; fields are NAME=VALUE, the file comes last.
 func (h Home) Curl(ctx context.Context, url string, auth, fields []string, file string) (Result, error) {
+	args := slices.Clone(auth)
+	for _, field := range fields {
+		args = append(args, "--form-string", field)
+	}
+	return h.CurlRaw(ctx, url, append(args, "--form", "content=@"+file)...)
+}
+
+// CurlRaw runs curl with these arguments.
+func (h Home) CurlRaw(ctx context.Context, url string, args ...string) (Result, error) {
 	program, err := exec.LookPath("curl")
 	if err != nil {
 		return Result{}, errors.New("curl is not on the PATH: the integration tests publish with it too")
 	}
-	args := append([]string{"--silent", "--show-error", "--cacert", h.CA}, auth...)
-	for _, field := range fields {
-		args = append(args, "--form-string", field)
-	}
-	args = append(args, "--form", "content=@"+file, url)
-	return h.run(ctx, h.Dir, nil, program, args...)
+	return h.run(ctx, h.Dir, nil, program, append(append([]string{"--silent", "--show-error", "--cacert", h.CA}, args...), url)...)
 }
 
 func (h Home) run(ctx context.Context, dir string, env []string, program string, args ...string) (Result, error) {

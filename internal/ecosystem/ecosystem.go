@@ -20,6 +20,8 @@ type Settings struct {
 	Public *url.URL
 	// VerifyArchive asks to look into the archive: such uploads are spooled.
 	VerifyArchive bool
+	// Layout is where packages are, for ecosystems that don't say it themselves (generic): "/{package}/{version}/{file}".
+	Layout string
 }
 
 // Kind registers a protocol: its name and how to make an instance for one registry.

@@ -17,8 +17,9 @@ type naming struct {
 
 // namings has one line for each ecosystem whose names policies and registries share.
 var namings = map[string]naming{
-	"maven": {name: mavenName, version: mavenVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease},
-	"pypi":  {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
+	"generic": {name: genericName, version: genericVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}},
+	"maven":   {name: mavenName, version: mavenVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease},
+	"pypi":    {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
 }
 
 // NormalizeName gives the one spelling by which an ecosystem knows a package.

@@ -25,6 +25,8 @@ func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
 		return nil, errors.New("a maven registry needs a name and a public URL")
 	case s.VerifyArchive:
 		return nil, errors.New("verify_archive has no meaning for maven: the path names an artifact, and every pom is read anyway")
+	case s.Layout != "":
+		return nil, errors.New("layout has no meaning for maven, which has one of its own")
 	}
 	return &protocol{registry: s.Registry}, nil
 }
@@ -43,14 +45,15 @@ func (*protocol) Open(op model.Operation, header http.Header) (upload.Scanner, e
 	if len(op.Targets) != 1 || op.Body == model.BodyNone {
 		return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, opFile)
 	}
-	s := newScanner(op.Targets[0], header)
-	switch op.Name {
-	case opChecksum:
-		s.checksum = checksumLength(op.Targets[0].File)
-	case opPOM, opMetadata:
-		s.limit = maxDocument
+	target, limit := op.Targets[0], int64(0)
+	if op.Name == opPOM || op.Name == opMetadata {
+		limit = maxDocument
 	}
-	return s, nil
+	file := upload.NewFile(target, declaredDigest, header.Get(declaredDigest), limit)
+	if op.Name == opChecksum {
+		return &checksum{File: file, name: target.File, digits: checksumLength(target.File)}, nil
+	}
+	return file, nil
 }
 
 var _ ecosystem.Ecosystem = (*protocol)(nil)

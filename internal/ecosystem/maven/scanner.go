@@ -1,11 +1,7 @@
 package maven
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
-	"net/http"
 	"regexp"
 	"strings"
 
@@ -19,63 +15,36 @@ const maxDocument = 8 << 20
 // declaredDigest is the header in which some clients say what they send.
 const declaredDigest = "X-Checksum-Sha256"
 
-// scanner judges one file. Its target is known from the path.
-type scanner struct {
-	target   model.Target
-	size     int64
-	sum      hash.Hash
-	declared string
-	limit    int64  // 0: none
-	checksum int    // hexadecimal digits, 0 for what is no checksum
-	text     []byte // of a checksum
-	artifact model.Artifact
+// checksum is the scanner of a file that holds the digest of another; nothing of it leaves before it is judged.
+type checksum struct {
+	*upload.File
+	name   string
+	digits int
+	text   []byte
 }
 
-func newScanner(target model.Target, header http.Header) *scanner {
-	return &scanner{target: target, sum: sha256.New(), declared: header.Get(declaredDigest)}
-}
-
-// Scan lets all but the last byte leave; nothing of a checksum, which is judged whole.
-func (s *scanner) Scan(p []byte) (int64, error) {
-	s.size += int64(len(p))
-	s.sum.Write(p)
-	if s.limit > 0 && s.size > s.limit {
-		return 0, model.Deny(model.CodeTooLarge).Differ(s.target.File, "more", fmt.Sprintf("at most %d bytes", s.limit))
-	}
-	if s.checksum == 0 {
-		return max(0, s.size-1), nil
-	}
-	if len(s.text)+len(p) > 2*s.checksum+maxFile {
-		return 0, s.noChecksum()
+// Scan keeps the text.
+func (s *checksum) Scan(p []byte) (int64, error) {
+	if len(s.text)+len(p) > s.digits+maxFile {
+		return 0, s.none()
 	}
 	s.text = append(s.text, p...)
-	return 0, nil
+	_, err := s.File.Scan(p)
+	return 0, err
 }
-
-// Target is what the path names.
-func (s *scanner) Target() (model.Target, bool) { return s.target, true }
 
 var hexDigits = regexp.MustCompile(`^[0-9a-fA-F]+$`)
 
-// Finish checks the declared digest, and that a checksum is one.
-func (s *scanner) Finish() error {
-	s.artifact = model.Artifact{File: s.target.File, Size: s.size, SHA256: [sha256.Size]byte(s.sum.Sum(nil))}
-	if got := hex.EncodeToString(s.artifact.SHA256[:]); s.declared != "" && !strings.EqualFold(s.declared, got) {
-		return model.Deny(model.CodeDigestMismatch).Differ(declaredDigest, brief(s.declared), got)
+// Finish checks that the text is a digest and nothing else.
+func (s *checksum) Finish() error {
+	if text := strings.TrimRight(string(s.text), "\r\n"); len(text) != s.digits || !hexDigits.MatchString(text) {
+		return s.none()
 	}
-	if s.checksum > 0 {
-		if text := strings.TrimRight(string(s.text), "\r\n"); len(text) != s.checksum || !hexDigits.MatchString(text) {
-			return s.noChecksum()
-		}
-	}
-	return nil
+	return s.File.Finish()
 }
 
-func (s *scanner) noChecksum() *model.Denial {
-	return wrong(s.target.File, "another text", fmt.Sprintf("%d hexadecimal digits and nothing else", s.checksum))
+func (s *checksum) none() *model.Denial {
+	return wrong(s.name, "another text", fmt.Sprintf("%d hexadecimal digits and nothing else", s.digits))
 }
 
-// Artifact is the published file.
-func (s *scanner) Artifact() model.Artifact { return s.artifact }
-
-var _ upload.Scanner = (*scanner)(nil)
+var _ upload.Scanner = (*checksum)(nil)

@@ -27,6 +27,9 @@ func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
 	if s.Registry == "" || s.Public == nil {
 		return nil, errors.New("a pypi registry needs a name and a public URL")
 	}
+	if s.Layout != "" {
+		return nil, errors.New("layout has no meaning for pypi, whose uploads name their package")
+	}
 	return &protocol{registry: s.Registry, public: s.Public, verify: s.VerifyArchive}, nil
 }
 
