@@ -14,6 +14,7 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
 	"github.com/trustpub/trustpub/internal/ecosystem/maven"
+	"github.com/trustpub/trustpub/internal/ecosystem/npm"
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
 	"github.com/trustpub/trustpub/internal/store/local"
 	"github.com/trustpub/trustpub/internal/store/memory"
@@ -31,6 +32,7 @@ func init() {
 	RegisterEcosystem(pypi.Kind)
 	RegisterEcosystem(generic.Kind)
 	RegisterEcosystem(maven.Kind)
+	RegisterEcosystem(npm.Kind)
 
 	RegisterCredential(static.Kind)
 	RegisterCredential(devpi.Kind)

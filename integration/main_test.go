@@ -86,6 +86,11 @@ func run(m *testing.M) (code int, err error) {
 			return 1, err
 		}
 	}
+	for _, tool := range toolbox.AllNode() {
+		if _, err := tool.Install(ctx); err != nil {
+			return 1, err
+		}
+	}
 	if shared.program, err = gateway.Build(ctx); err != nil {
 		return 1, err
 	}

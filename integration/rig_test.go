@@ -135,6 +135,13 @@ func newRegistry(t *testing.T, kind string) *registry.Registry {
 		}
 		t.Cleanup(server.Stop)
 		reg = server.Registry
+	case "verdaccio":
+		server, err := registry.StartVerdaccio(ctx, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Stop)
+		reg = server.Registry
 	case "webdav":
 		store, err := registry.StartWebDAV(ctx, t.TempDir())
 		if err != nil {

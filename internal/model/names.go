@@ -19,6 +19,7 @@ type naming struct {
 var namings = map[string]naming{
 	"generic": {name: genericName, version: genericVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}},
 	"maven":   {name: mavenName, version: mavenVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease},
+	"npm":     {name: npmName, version: semanticVersion, actions: []Action{ActionRead, ActionPublish, ActionYank, ActionDelete, ActionTag}},
 	"pypi":    {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
 }
 

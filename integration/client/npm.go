@@ -1,0 +1,87 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/trustpub/trustpub/integration/toolbox"
+)
+
+// NPM publishes a package with npm: by trusted publishing, or with the token where one is given.
+func (h Home) NPM(ctx context.Context, url, token, name, version string) (Result, error) {
+	program, err := exec.LookPath("npm")
+	if err != nil {
+		return Result{}, errors.New("npm is not on the PATH: the integration tests publish with it (Debian: npm)")
+	}
+	return h.node(ctx, program, url, token, name, version, "publish")
+}
+
+// PNPM publishes a package with pnpm, which runs npm.
+func (h Home) PNPM(ctx context.Context, url, token, name, version string) (Result, error) {
+	program, err := toolbox.PNPM.Program(ctx, "pnpm")
+	if err != nil {
+		return Result{}, err
+	}
+	return h.node(ctx, program, url, token, name, version, "publish", "--no-git-checks")
+}
+
+// Yarn publishes a package with yarn of today.
+func (h Home) Yarn(ctx context.Context, url, token, name, version string) (Result, error) {
+	program, err := toolbox.Yarn.Program(ctx, "yarn")
+	if err != nil {
+		return Result{}, err
+	}
+	conf := "npmRegistryServer: " + url + "\nenableTelemetry: false\nenableGlobalCache: false\nenableColors: false\nunsafeHttpWhitelist: [127.0.0.1, localhost]\nhttpsCaFilePath: " + h.CA + "\n"
+	if token != "" {
+		conf += "npmAuthToken: " + token + "\n"
+	}
+	project, err := h.project(url, "", name, version)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := os.WriteFile(filepath.Join(project, ".yarnrc.yml"), []byte(conf), 0o600); err != nil {
+		return Result{}, err
+	}
+	// The lock file, without which yarn asks nobody anything in CI.
+	env := []string{"YARN_ENABLE_IMMUTABLE_INSTALLS=false"}
+	if out, err := h.run(ctx, project, env, program, "install"); err != nil || out.Code != 0 {
+		return out, err
+	}
+	return h.run(ctx, project, nil, program, "npm", "publish")
+}
+
+func (h Home) node(ctx context.Context, program, url, token, name, version string, args ...string) (Result, error) {
+	project, err := h.project(url, token, name, version)
+	if err != nil {
+		return Result{}, err
+	}
+	env := []string{"npm_config_cafile=" + h.CA, "npm_config_update_notifier=false", "npm_config_fetch_retries=0"}
+	return h.run(ctx, project, env, program, args...)
+}
+
+// project writes the least package there is, and the settings of a CI job.
+func (h Home) project(url, token, name, version string) (string, error) {
+	project := filepath.Join(h.Dir, "project")
+	if err := os.MkdirAll(project, 0o755); err != nil {
+		return "", err
+	}
+	manifest, err := json.Marshal(map[string]string{"name": name, "version": version, "license": "Apache-2.0", "description": "a package of the tests"})
+	if err != nil {
+		return "", err
+	}
+	settings := "registry=" + url + "\n"
+	if token != "" {
+		settings += strings.TrimPrefix(url, "https:") + ":_authToken=" + token + "\n"
+	}
+	for file, text := range map[string]string{"package.json": string(manifest), "index.js": "// " + name + "\n", ".npmrc": settings} {
+		if err := os.WriteFile(filepath.Join(project, file), []byte(text), 0o600); err != nil {
+			return "", err
+		}
+	}
+	return project, nil
+}

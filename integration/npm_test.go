@@ -1,0 +1,230 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/integration/client"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// npmPolicy grants one scope's widget to the default job.
+const npmPolicy = `policies:
+  - name: widget-release
+    registry: internal-pypi
+    packages: ["@acme/widget"]
+    actions: [publish, tag]
+    publisher:
+      github:
+        repository: acme/widget
+        repository_owner_id: "222"
+        workflow: release.yml
+        environment: release
+`
+
+func npmRig(t *testing.T, options ...option) *rig {
+	return newRig(t, "verdaccio", append([]option{withEcosystem("npm"), withPolicy("widget.yaml", npmPolicy)}, options...)...)
+}
+
+// npmClient publishes a version; an empty token asks for trusted publishing.
+type npmClient func(h client.Home, ctx context.Context, url, token, name, version string) (client.Result, error)
+
+var npmClients = map[string]npmClient{"npm": client.Home.NPM, "pnpm": client.Home.PNPM, "yarn": client.Home.Yarn}
+
+// TestNPM publishes with the real clients into a real registry, and shows what each says of a refusal.
+func TestNPM(t *testing.T) {
+	t.Parallel()
+	for kind, publish := range npmClients {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			r := npmRig(t)
+			run := func(t *testing.T, x try, token, name, version string) client.Result {
+				t.Helper()
+				job := r.job(t, x)
+				if token != "" {
+					job = nil // else npm prefers trusted publishing to the token that it has
+				}
+				got, err := publish(r.home(job), t.Context(), r.site.Public(), token, name, version)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return got
+			}
+			if got := run(t, try{}, "", "@acme/widget", "1.0.0"); got.Code != 0 {
+				t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+			}
+			if got := run(t, try{}, r.identity(nil), "@acme/widget", "1.1.0"); got.Code != 0 {
+				t.Fatalf("an identity token sent directly: exit status %d\n%s", got.Code, got.Output)
+			}
+			if diff := cmp.Diff([]string{"@acme/widget/widget-1.0.0.tgz", "@acme/widget/widget-1.1.0.tgz"}, r.paths()); diff != "" {
+				t.Fatalf("the registry holds something else (-want +got):\n%s", diff)
+			}
+			if a := r.send(t, http.MethodGet, "/@acme%2fwidget", nil, nil); !strings.Contains(a.Body, `"`+r.site.Public()+`@acme/widget/-/widget-1.0.0.tgz"`) {
+				t.Errorf("the registry's URLs do not point at the gateway:\n%s", a.Body)
+			}
+			for _, tc := range []struct {
+				name, token, pkg, version string
+				x                         try
+			}{
+				{"another-package", "", "@acme/gadget", "1.0.0", try{}},
+				{"another-repository", "", "@acme/widget", "2.0.0", try{claims: otherRepository}},
+				{"another-package-with-an-identity-token", r.identity(nil), "@acme/gadget", "1.0.0", try{}},
+				{"a-stolen-token", r.reg.Password, "@acme/widget", "2.0.0", try{}},
+			} {
+				t.Run(tc.name, func(t *testing.T) {
+					r.unchanged(t, func() {
+						got := run(t, tc.x, tc.token, tc.pkg, tc.version)
+						if got.Code == 0 {
+							t.Errorf("exit status 0\n%s", got.Output)
+						}
+						golden(t, kind+"-"+tc.name, client.Result{Code: got.Code, Output: npmErrors(got.Output)})
+					})
+				})
+			}
+		})
+	}
+}
+
+// npmErrors is what is left of a client's output without its progress and its log's name.
+func npmErrors(output string) string {
+	var b strings.Builder
+	for line := range strings.Lines(output) {
+		if strings.Contains(line, "npm error") && !strings.Contains(line, "complete log") || strings.Contains(line, "YN0033") || strings.Contains(line, "YN0035") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// npmDocument is what npm sends to publish.
+func npmDocument(name, version string, archive []byte) string {
+	sum := sha512.Sum512(archive)
+	_, file, _ := strings.Cut(name, "/")
+	return fmt.Sprintf(`{"_id":%[1]q,"name":%[1]q,"dist-tags":{"latest":%[2]q},"versions":{%[2]q:{"name":%[1]q,"version":%[2]q,"_id":"%[1]s@%[2]s",`+
+		`"dist":{"integrity":"sha512-%[3]s","tarball":"https://npm.example.com/%[1]s/-/%[4]s-%[2]s.tgz"}}},"access":null,`+
+		`"_attachments":{"%[1]s-%[2]s.tgz":{"content_type":"application/octet-stream","data":%[5]q,"length":%[6]d}}}`,
+		name, version, base64.StdEncoding.EncodeToString(sum[:]), file, base64.StdEncoding.EncodeToString(archive), len(archive))
+}
+
+// TestNPMRefusals are requests that no client makes: each with the code that names what is wrong, and an unchanged registry.
+func TestNPMRefusals(t *testing.T) {
+	t.Parallel()
+	r := npmRig(t)
+	archive := bytes.Repeat([]byte("archive "), 100)
+	doc := npmDocument("@acme/widget", "1.0.0", archive)
+	edit := func(old, with string) string {
+		if !strings.Contains(doc, old) {
+			t.Fatalf("the document has no %s", old)
+		}
+		return strings.Replace(doc, old, with, 1)
+	}
+	const path = "/@acme%2fwidget"
+	for _, tc := range []struct {
+		name, method, path, body string
+		code                     model.Code
+	}{
+		{"another name", "PUT", path, edit(`"name":"@acme/widget"`, `"name":"@acme/gadget"`), model.CodePackageMismatch},
+		{"a name in capitals", "PUT", path, edit(`"name":"@acme/widget"`, `"name":"@acme/widget","Name":"@acme/gadget"`), model.CodeMalformedUpload},
+		{"a second name", "PUT", path, edit(`"name":"@acme/widget"`, `"name":"@acme/widget","name":"@acme/gadget"`), model.CodeDuplicateField},
+		{"another archive", "PUT", path, edit(`"data":"YXJjaGl2ZSBh`, `"data":"YXJjaGl2ZSBi`), model.CodeDigestMismatch},
+		{"another version in the tag", "PUT", path, edit(`"latest":"1.0.0"`, `"latest":"0.9.0"`), model.CodePackageMismatch},
+		{"another package in the path", "PUT", "/@acme%2fgadget", doc, model.CodePackageMismatch},
+		{"another package", "PUT", "/@acme%2fgadget", npmDocument("@acme/gadget", "1.0.0", archive), model.CodeNoMatchingPolicy},
+		{"no last brace", "PUT", path, doc[:len(doc)-1], model.CodeTruncated},
+		{"a login", "PUT", "/-/user/org.couchdb.user:evil", "{}", model.CodeUnsupportedOperation},
+		{"a removal", "DELETE", path + "/-rev/1-x", "", model.CodeNoMatchingPolicy},
+		{"a tag of another package", "PUT", "/-/package/@acme%2fgadget/dist-tags/latest", `"1.0.0"`, model.CodeNoMatchingPolicy},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r.unchanged(t, func() {
+				header := bearer(r.identity(nil))
+				header.Set("Content-Type", "application/json")
+				if a := r.send(t, tc.method, tc.path, header, []byte(tc.body)); a.code() != string(tc.code) {
+					t.Errorf("got %d %q, expected %s\n%s", a.Status, a.code(), tc.code, a.Body)
+				}
+			})
+		})
+	}
+	header := bearer(r.identity(nil))
+	header.Set("Content-Type", "application/json")
+	if a := r.send(t, http.MethodPut, path, header, []byte(doc)); a.Status/100 != 2 {
+		t.Errorf("the unedited document: %d %s", a.Status, a.Body)
+	}
+}
+
+// TestNPMExchange asks for publish tokens in every spelling of the path: each is for one package, once for each identity token.
+func TestNPMExchange(t *testing.T) {
+	t.Parallel()
+	policy := strings.Replace(npmPolicy, `["@acme/widget"]`, `["@acme/widget", "@acme/gadget"]`, 1)
+	r := npmRig(t, withPolicy("widget.yaml", policy))
+	exchange := func(identity, pkg string) (string, answer) {
+		a := r.send(t, http.MethodPost, "/-/npm/v1/oidc/token/exchange/package/"+pkg, bearer(identity), nil)
+		var minted struct {
+			Token string `json:"token"`
+		}
+		if a.Status == http.StatusCreated {
+			if err := json.Unmarshal([]byte(a.Body), &minted); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return minted.Token, a
+	}
+	host, _, _ := strings.Cut(r.site.Host(), ":")
+	identity := shared.issuer.Token("npm:"+host, nil)
+	var token string
+	for _, pkg := range []string{"@acme%2fwidget", "@acme/gadget"} {
+		var a answer
+		if token, a = exchange(identity, pkg); token == "" {
+			t.Fatalf("%s: %d %s", pkg, a.Status, a.Body)
+		}
+	}
+	if other, a := exchange(shared.issuer.Token("npm:"+r.site.Host(), nil), "@acme%2Fwidget"); other == "" {
+		t.Errorf("the audience of yarn: %d %s", a.Status, a.Body)
+	}
+	for _, tc := range []struct {
+		name, identity, pkg string
+		code                model.Code
+	}{
+		{"a replay", identity, "@acme%2fwidget", model.CodeReplayed},
+		{"another package", r.identity(nil), "@acme%2fother", model.CodeNoMatchingPolicy},
+		{"another repository", r.identity(otherRepository), "@acme%2fwidget", model.CodeNoMatchingPolicy},
+		{"another audience", shared.issuer.Token("npm:elsewhere.example.com", nil), "@acme%2fwidget", model.CodeWrongAudience},
+		{"a publish token", token, "@acme%2fwidget", model.CodeInvalidToken},
+		{"no package", r.identity(nil), "", model.CodeBadRequest},
+	} {
+		if _, a := exchange(tc.identity, tc.pkg); a.Status/100 == 2 || !strings.Contains(a.Body, `"`+string(tc.code)+`"`) {
+			t.Errorf("%s: got %d, expected %s\n%s", tc.name, a.Status, tc.code, a.Body)
+		}
+	}
+	archive := []byte("archive")
+	publish := func(pkg, version string) answer {
+		return r.send(t, http.MethodPut, "/"+strings.Replace(pkg, "/", "%2f", 1), with(bearer(token), "Content-Type", "application/json"), []byte(npmDocument(pkg, version, archive)))
+	}
+	r.unchanged(t, func() { refused(t, publish("@acme/widget", "1.0.0"), http.StatusForbidden, model.CodeOutOfScope) })
+	if a := publish("@acme/gadget", "1.0.0"); a.Status/100 != 2 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	if a := r.send(t, http.MethodPut, "/-/package/@acme%2fgadget/dist-tags/next", with(bearer(token), "Content-Type", "application/json"), []byte(`"1.0.0"`)); a.Status/100 != 2 {
+		t.Errorf("a tag: %d %s", a.Status, a.Body)
+	}
+	if a := r.send(t, http.MethodGet, "/-/package/@acme%2fgadget/dist-tags", nil, nil); !strings.Contains(a.Body, `"next": "1.0.0"`) {
+		t.Errorf("the tag is not there: %s", a.Body)
+	}
+	r.unchanged(t, func() {
+		if a := publish("@acme/gadget", "1.0.0"); a.Status != http.StatusConflict { // the registry's own refusal
+			t.Errorf("a version that exists: %d %s", a.Status, a.Body)
+		}
+	})
+	if a := r.send(t, http.MethodGet, "/-/package/@acme%2fgadget/visibility", nil, nil); a.Body != `{"public":false}` {
+		t.Errorf("visibility: %s", a.Body)
+	}
+}

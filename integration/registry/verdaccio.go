@@ -1,0 +1,121 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/trustpub/trustpub/integration/process"
+	"github.com/trustpub/trustpub/integration/toolbox"
+)
+
+const (
+	verdaccioUser     = "publisher"
+	verdaccioPassword = "canary-verdaccio-password-4Tz8"
+)
+
+// verdaccioConf is a registry without uplinks that anybody may read and users may write.
+const verdaccioConf = `storage: %[1]s/storage
+auth:
+  htpasswd:
+    file: %[1]s/htpasswd
+    max_users: 1
+uplinks: {}
+packages:
+  "@*/*": {access: $all, publish: $authenticated, unpublish: $authenticated}
+  "**": {access: $all, publish: $authenticated, unpublish: $authenticated}
+log: {type: stdout, format: pretty, level: http}
+`
+
+// Verdaccio is a running npm registry.
+type Verdaccio struct {
+	*Registry
+	process *process.Process
+}
+
+// StartVerdaccio starts an empty registry in a new folder, with one user; its Files are the archives by path.
+func StartVerdaccio(ctx context.Context, dir string) (*Verdaccio, error) {
+	program, err := toolbox.Verdaccio.Program(ctx, "verdaccio")
+	if err != nil {
+		return nil, err
+	}
+	port, err := process.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	config, storage := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "storage")
+	if err := os.MkdirAll(storage, 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(config, fmt.Appendf(nil, verdaccioConf, dir), 0o600); err != nil {
+		return nil, err
+	}
+	addr := "127.0.0.1:" + strconv.Itoa(port)
+	p, err := process.Start(ctx, process.Spec{
+		Name: "verdaccio", Dir: dir, Log: filepath.Join(dir, "verdaccio.log"),
+		Env:   []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + dir, "LANG=C.UTF-8"},
+		Args:  []string{program, "--config", config, "--listen", addr},
+		Ready: process.Answers("http://"+addr+"/-/ping", http.StatusOK),
+	})
+	if err != nil {
+		return nil, err
+	}
+	token, err := verdaccioLogin(ctx, addr)
+	secret := filepath.Join(dir, "verdaccio-token")
+	if err == nil {
+		err = os.WriteFile(secret, []byte(token+"\n"), 0o600)
+	}
+	if err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return &Verdaccio{process: p, Registry: &Registry{
+		Kind: "verdaccio", Addr: addr, Path: "/", User: verdaccioUser, Password: token,
+		Credential: "credential static {\n\tbearer {file." + secret + "}\n}",
+		Secrets:    []string{verdaccioPassword, token},
+		Files: func(context.Context) (map[string]string, error) {
+			files, err := tree(storage)
+			for path := range files {
+				if !strings.HasSuffix(path, ".tgz") {
+					delete(files, path) // the registry's own books
+				}
+			}
+			return files, err
+		},
+		Log: p.Log,
+	}}, nil
+}
+
+// verdaccioLogin makes the user, as npm adduser does, and gives its token.
+func verdaccioLogin(ctx context.Context, addr string) (string, error) {
+	body, err := json.Marshal(map[string]string{"name": verdaccioUser, "password": verdaccioPassword})
+	if err != nil {
+		return "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+addr+"/-/user/org.couchdb.user:"+verdaccioUser, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	var answer struct {
+		Token string `json:"token"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Token == "" {
+		return "", fmt.Errorf("verdaccio gives no token: %s (%w)", res.Status, err)
+	}
+	return answer.Token, nil
+}
+
+// Stop ends the server.
+func (v *Verdaccio) Stop() { v.process.Stop() }

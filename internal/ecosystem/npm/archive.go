@@ -1,0 +1,128 @@
+package npm
+
+import (
+	"crypto/sha1" //nolint:gosec // shasum is SHA-1 by definition; integrity is checked beside it
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"hash"
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// quantum is the number of digits of base64 that stand for whole bytes.
+const quantum = 4
+
+// digest is one of the archive, by its name in Subresource Integrity.
+type digest struct {
+	name string
+	hash.Hash
+}
+
+// archive decodes and hashes an archive while it flows.
+type archive struct {
+	rest   []byte // digits of a quantum that is not whole
+	buf    []byte
+	size   int64
+	padded bool
+	done   bool
+	sums   []digest
+}
+
+func newArchive() *archive {
+	return &archive{
+		rest: make([]byte, 0, quantum), buf: make([]byte, 24<<10),
+		sums: []digest{{"sha1", sha1.New()}, {"sha256", sha256.New()}, {"sha512", sha512.New()}}, //nolint:gosec // as above
+	}
+}
+
+func (a *archive) write(p []byte) error {
+	if len(a.rest) > 0 {
+		n := min(quantum-len(a.rest), len(p))
+		a.rest, p = append(a.rest, p[:n]...), p[n:]
+		if len(a.rest) < quantum {
+			return nil
+		}
+		if err := a.decode(a.rest); err != nil {
+			return err
+		}
+		a.rest = a.rest[:0]
+	}
+	whole := len(p) / quantum * quantum
+	for rest := p[:whole]; len(rest) > 0; {
+		n := min(len(rest), base64.StdEncoding.EncodedLen(len(a.buf)))
+		if err := a.decode(rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	a.rest = append(a.rest, p[whole:]...)
+	return nil
+}
+
+// decode takes whole quanta. Padding ends the text, and spare bits must be zero: other decoders read on, or see other bytes.
+func (a *archive) decode(digits []byte) error {
+	n, err := base64.StdEncoding.Strict().Decode(a.buf, digits)
+	if err != nil || a.padded {
+		return notBase64()
+	}
+	a.padded = digits[len(digits)-1] == '='
+	a.size += int64(n)
+	for _, sum := range a.sums {
+		sum.Write(a.buf[:n])
+	}
+	return nil
+}
+
+func (a *archive) close() error {
+	if len(a.rest) > 0 {
+		return notBase64()
+	}
+	a.done = true
+	return nil
+}
+
+func notBase64() error {
+	return model.Deny(model.CodeMalformedUpload).Differ(atData, "something else", "base64 with padding")
+}
+
+func (a *archive) sha256() [sha256.Size]byte { return [sha256.Size]byte(a.sum("sha256")) }
+
+// sum is the digest of that name; nil for an unknown one.
+func (a *archive) sum(name string) []byte {
+	for _, one := range a.sums {
+		if one.name == name {
+			return one.Sum(nil)
+		}
+	}
+	return nil
+}
+
+// check compares every declared digest that is known. One must be declared: it is what installs compare.
+func (a *archive) check(integrity, shasum string) error {
+	checked := false
+	for one := range strings.FieldsSeq(integrity) {
+		name, declared, _ := strings.Cut(one, "-")
+		declared, _, _ = strings.Cut(declared, "?")
+		sum := a.sum(name)
+		if sum == nil {
+			continue
+		}
+		if got := base64.StdEncoding.EncodeToString(sum); got != declared {
+			return model.Deny(model.CodeDigestMismatch).Differ(atIntegrity, brief(one), name+"-"+got+", the digest of what was sent")
+		}
+		checked = true
+	}
+	if shasum != "" {
+		if got := hex.EncodeToString(a.sum("sha1")); !strings.EqualFold(got, shasum) {
+			return model.Deny(model.CodeDigestMismatch).Differ(atShasum, brief(shasum), got+", the digest of what was sent")
+		}
+		checked = true
+	}
+	if !checked {
+		return model.Deny(model.CodeMissingField).Differ(atIntegrity, brief(integrity), "a digest of the archive (sha512, sha256), or a shasum")
+	}
+	return nil
+}

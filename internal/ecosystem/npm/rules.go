@@ -1,0 +1,71 @@
+package npm
+
+import (
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/jsonstream"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// rule is what must stand at a place of a document, and what is wanted of it. A place is keys joined by slashes, with a star for
+// a version, a tag and the name of an attachment.
+type rule struct {
+	place string
+	kind  jsonstream.Kind
+	mode  jsonstream.Mode
+}
+
+// rules are few, and looked through. What has no rule is checked to be JSON and says nothing about what is published.
+type rules []rule
+
+// maxPlace is the depth of the deepest rule.
+const maxPlace = 4
+
+// open are the objects whose keys are names.
+var open = map[string]bool{"versions": true, "dist-tags": true, "_attachments": true}
+
+// place spells a path as rules have it; empty where no rule can be.
+func place(path []string) string {
+	if len(path) == 0 || len(path) > maxPlace {
+		return ""
+	}
+	var b strings.Builder
+	for i, key := range path {
+		if i > 0 {
+			b.WriteByte('/')
+		}
+		switch {
+		case i == 1 && open[path[0]]:
+			b.WriteByte('*')
+		case strings.ContainsAny(key, "/*"):
+			return ""
+		default:
+			b.WriteString(key)
+		}
+	}
+	return b.String()
+}
+
+// find gives the place and the mode of a value. A key that some parsers take for a known one, since they don't look at case, is
+// refused, as is a known key with a value of another kind.
+func (r rules) find(path []string, kind jsonstream.Kind) (at string, mode jsonstream.Mode, err error) {
+	if len(path) == 0 {
+		if kind != jsonstream.Object {
+			return "", jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ("body", kind.String(), "an object")
+		}
+		return "", jsonstream.Skip, nil
+	}
+	at = place(path)
+	for _, one := range r {
+		switch {
+		case !strings.EqualFold(at, one.place):
+			continue
+		case at != one.place:
+			return at, jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ("key", brief(at), one.place)
+		case kind != one.kind:
+			return at, jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ(brief(strings.Join(path, "/")), kind.String(), one.kind.String())
+		}
+		return at, one.mode, nil
+	}
+	return at, jsonstream.Skip, nil
+}
