@@ -154,6 +154,12 @@ func TestNPMRefusals(t *testing.T) {
 			})
 		})
 	}
+	t.Run("in UTF-7", func(t *testing.T) {
+		r.unchanged(t, func() {
+			header := with(bearer(r.identity(nil)), "Content-Type", "application/json; charset=utf-7")
+			refused(t, r.send(t, http.MethodPut, path, header, []byte(doc)), http.StatusBadRequest, model.CodeMalformedUpload)
+		})
+	})
 	header := bearer(r.identity(nil))
 	header.Set("Content-Type", "application/json")
 	if a := r.send(t, http.MethodPut, path, header, []byte(doc)); a.Status/100 != 2 {

@@ -93,8 +93,8 @@ func (p *protocol) post(path string, query url.Values) (model.Operation, error) 
 func (p *protocol) put(path, pkg, rest string, header http.Header) (model.Operation, error) {
 	switch {
 	case rest == "" && slices.Contains(commands, header.Get("Npm-Command")):
-		// The document stands for all versions, and some registries drop those that it leaves out.
-		return p.change(model.OperationManage, opDeprecate, pkg, model.ActionYank, model.ActionDelete), nil
+		// The document stands for all versions and tags, and some registries drop those that it leaves out.
+		return p.change(model.OperationManage, opDeprecate, pkg, model.ActionYank, model.ActionDelete, model.ActionTag), nil
 	case rest == "":
 		return p.change(model.OperationPublish, opPublish, pkg, model.ActionPublish), nil
 	case isRevision(rest):

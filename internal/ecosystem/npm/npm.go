@@ -6,7 +6,9 @@ package npm
 import (
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
@@ -57,7 +59,10 @@ func (*protocol) Carriers() []string { return nil }
 func (*protocol) DefaultBody() string { return "as_sent" }
 
 // Open makes the scanner of a document.
-func (*protocol) Open(op model.Operation, _ http.Header) (upload.Scanner, error) {
+func (*protocol) Open(op model.Operation, header http.Header) (upload.Scanner, error) {
+	if err := plainJSON(header); err != nil {
+		return nil, err
+	}
 	if len(op.Targets) == 0 {
 		return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "one with a document")
 	}
@@ -70,6 +75,24 @@ func (*protocol) Open(op model.Operation, _ http.Header) (upload.Scanner, error)
 		return newTag(op.Targets[0]), nil
 	}
 	return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "one with a document")
+}
+
+// plainJSON refuses a type by which a registry would read other characters in the same bytes: servers of Node.js know UTF-7, in
+// which letters and signs of a text stand for quotes.
+func plainJSON(header http.Header) error {
+	lines := header.Values("Content-Type")
+	if len(lines) == 0 {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(lines[0])
+	charset, other := params["charset"], len(params)
+	if charset != "" {
+		other--
+	}
+	if err != nil || len(lines) > 1 || media != "application/json" || other > 0 || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return model.Deny(model.CodeMalformedUpload).Differ("Content-Type", brief(strings.Join(lines, ", ")), "application/json, in UTF-8")
+	}
+	return nil
 }
 
 // Inspect has nothing to look at: no operation is spooled for it.

@@ -96,7 +96,7 @@ func TestClassify(t *testing.T) {
 		{"POST", "/-/stage/package/@acme%2fwidget", "", document(model.OperationPublish, "stage", model.ActionPublish), ""},
 		{"PUT", "/@acme%2fwidget", "publish", document(model.OperationPublish, "publish", model.ActionPublish), ""},
 		{"PUT", "/@acme/widget", "", document(model.OperationPublish, "publish", model.ActionPublish), ""},
-		{"PUT", "/@acme%2fwidget", "deprecate", document(model.OperationManage, "deprecate", model.ActionYank, model.ActionDelete), ""},
+		{"PUT", "/@acme%2fwidget", "deprecate", document(model.OperationManage, "deprecate", model.ActionYank, model.ActionDelete, model.ActionTag), ""},
 		{"PUT", "/@acme%2fwidget/-rev/5-ab", "", document(model.OperationManage, "unpublish", model.ActionDelete), ""},
 		{"DELETE", "/@acme%2fwidget/-rev/5-ab", "", remove, ""},
 		{"DELETE", "/@acme%2fwidget/-/widget-1.0.0.tgz/-rev/5-ab", "", file, ""},
@@ -225,6 +225,8 @@ func TestPublishRefusals(t *testing.T) {
 		{"a name twice", `"description":"x"`, `"name":"@acme/widget"`, model.CodeDuplicateField},
 		{"a name twice, once escaped", `"description":"x"`, `"n\u0061me":"@acme/widget"`, model.CodeDuplicateField},
 		{"a name in another case", `"description":"x"`, `"Name":"@acme/gadget"`, model.CodeMalformedUpload},
+		{"a prototype", `"description":"x"`, `"__proto__":{"name":"@acme/gadget"}`, model.CodeMalformedUpload},
+		{"a prototype of a version", `"bin":{"name":"x"}`, `"bin":{"x":{"y":{"__proto__":{}}}}`, model.CodeMalformedUpload},
 		{"a folded letter", `"description":"x"`, `"ver\u017fions":{}`, model.CodeMalformedUpload},
 		{"a version's name", `{"name":"@acme/widget","version"`, `{"name":"@acme/gadget","version"`, model.CodePackageMismatch},
 		{"a version's name in another case", `{"name":"@acme/widget","version"`, `{"NAME":"@acme/gadget","name":"@acme/widget","version"`, model.CodeMalformedUpload},
@@ -272,6 +274,27 @@ func TestPublishRefusals(t *testing.T) {
 	neither := strings.NewReplacer(`"shasum":`, `"x":`, `"integrity":`, `"y":`).Replace(document())
 	if _, _, _, err := scan(t, operation(t, "PUT", "/@acme%2fwidget", "publish"), neither, 64); code(err) != model.CodeMissingField {
 		t.Errorf("without a digest: %v", err)
+	}
+}
+
+func TestContentType(t *testing.T) {
+	for value, good := range map[string]bool{
+		"": true, "application/json": true, "Application/JSON; Charset=UTF-8": true,
+		"application/json; charset=utf-7": false, "application/json; charset=utf-16le": false, "application/json; charset=latin1": false,
+		"application/json; charset=utf-8; charset=utf-7": false, "application/json; x=y": false, "text/plain": false,
+		"application/x-www-form-urlencoded": false, "application/vnd.npm.install-v1+json": false, "application/json, text/plain": false,
+	} {
+		header := http.Header{}
+		if value != "" {
+			header.Set("Content-Type", value)
+		}
+		if _, err := protocol(t).Open(operation(t, "PUT", "/@acme%2fwidget", "publish"), header); (err == nil) != good {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+	two := http.Header{"Content-Type": {"application/json", "application/json"}}
+	if _, err := protocol(t).Open(operation(t, "PUT", "/@acme%2fwidget", "publish"), two); code(err) != model.CodeMalformedUpload {
+		t.Errorf("two lines: %v", err)
 	}
 }
 

@@ -46,6 +46,9 @@ func place(path []string) string {
 	return b.String()
 }
 
+// prototype is a key that gives an object of JavaScript further keys once it is copied.
+const prototype = "__proto__"
+
 // find gives the place and the mode of a value. A key that some parsers take for a known one, since they don't look at case, is
 // refused, as is a known key with a value of another kind.
 func (r rules) find(path []string, kind jsonstream.Kind) (at string, mode jsonstream.Mode, err error) {
@@ -54,6 +57,9 @@ func (r rules) find(path []string, kind jsonstream.Kind) (at string, mode jsonst
 			return "", jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ("body", kind.String(), "an object")
 		}
 		return "", jsonstream.Skip, nil
+	}
+	if path[len(path)-1] == prototype {
+		return "", jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ("key", prototype, "none of that name")
 	}
 	at = place(path)
 	for _, one := range r {
