@@ -234,3 +234,76 @@ func TestNPMExchange(t *testing.T) {
 		t.Errorf("visibility: %s", a.Body)
 	}
 }
+
+// TestNPMManage changes what is published with npm itself: tags, deprecation and removal, each under its own actions.
+func TestNPMManage(t *testing.T) {
+	t.Parallel()
+	with := func(actions string) option {
+		return withPolicy("widget.yaml", strings.Replace(npmPolicy, "[publish, tag]", actions, 1))
+	}
+	commands := [][]string{
+		{"dist-tag", "add", "@acme/widget@1.0.0", "next"},
+		{"dist-tag", "rm", "@acme/widget", "next"},
+		{"deprecate", "@acme/widget@1.0.0", "use something else"},
+		{"unpublish", "--force", "@acme/widget@1.0.0"},
+		{"unpublish", "--force", "@acme/widget"},
+	}
+	run := func(t *testing.T, r *rig, token string, args ...string) client.Result {
+		t.Helper()
+		got, err := r.home(nil).NPMRun(t.Context(), r.site.Public(), token, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	publish := func(t *testing.T, r *rig) {
+		t.Helper()
+		for _, version := range []string{"1.0.0", "1.1.0"} {
+			if got, err := r.home(nil).NPM(t.Context(), r.site.Public(), r.identity(nil), "@acme/widget", version); err != nil || got.Code != 0 {
+				t.Fatalf("%v\n%s", err, got.Output)
+			}
+		}
+	}
+	t.Run("granted", func(t *testing.T) {
+		t.Parallel()
+		r := npmRig(t, with("[publish, tag, yank, delete]"))
+		publish(t, r)
+		for _, args := range commands {
+			token := r.npmToken(t, "@acme%2fwidget")
+			if got := run(t, r, token, args...); got.Code != 0 {
+				t.Fatalf("npm %s: exit status %d\n%s", strings.Join(args, " "), got.Code, got.Output)
+			}
+		}
+		if diff := cmp.Diff([]string(nil), r.paths()); diff != "" {
+			t.Errorf("the registry still holds (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("not granted", func(t *testing.T) {
+		t.Parallel()
+		r := npmRig(t, with("[publish]"))
+		publish(t, r)
+		for _, args := range commands {
+			if args[1] == "rm" {
+				continue // npm looks first, and finds no tag
+			}
+			r.unchanged(t, func() {
+				if got := run(t, r, r.npmToken(t, "@acme%2fwidget"), args...); got.Code == 0 || !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {
+					t.Errorf("npm %s: exit status %d\n%s", strings.Join(args, " "), got.Code, got.Output)
+				}
+			})
+		}
+	})
+}
+
+// npmToken is a publish token for a package.
+func (r *rig) npmToken(t *testing.T, pkg string) string {
+	t.Helper()
+	a := r.send(t, http.MethodPost, "/-/npm/v1/oidc/token/exchange/package/"+pkg, bearer(r.identity(nil)), nil)
+	var minted struct {
+		Token string `json:"token"`
+	}
+	if err := json.Unmarshal([]byte(a.Body), &minted); err != nil || minted.Token == "" {
+		t.Fatalf("the exchange: %v, %d %s", err, a.Status, a.Body)
+	}
+	return minted.Token
+}

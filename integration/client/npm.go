@@ -21,6 +21,15 @@ func (h Home) NPM(ctx context.Context, url, token, name, version string) (Result
 	return h.node(ctx, program, url, token, name, version, "publish")
 }
 
+// NPMRun runs another command of npm's with a token.
+func (h Home) NPMRun(ctx context.Context, url, token string, args ...string) (Result, error) {
+	program, err := exec.LookPath("npm")
+	if err != nil {
+		return Result{}, err
+	}
+	return h.node(ctx, program, url, token, "placeholder", "0.0.0", args...)
+}
+
 // PNPM publishes a package with pnpm, which runs npm.
 func (h Home) PNPM(ctx context.Context, url, token, name, version string) (Result, error) {
 	program, err := toolbox.PNPM.Program(ctx, "pnpm")
