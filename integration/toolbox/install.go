@@ -36,8 +36,7 @@ func (t Tool) Program(ctx context.Context, name string) (string, error) {
 	return path, nil
 }
 
-// Install makes sure that the tool is in the cache and returns its virtual environment. A folder counts only once its marker
-// was written, which is the last thing to happen, so that an interrupted installation starts afresh.
+// Install makes sure that the tool is in the cache and returns its virtual environment.
 func (t Tool) Install(ctx context.Context) (string, error) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -66,28 +65,35 @@ func (t Tool) install(ctx context.Context) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(cache, "tools", t.Name+"-"+t.key(pins, version))
+	err = ensure(dir, strings.Join(t.Requires, " "), func() error { return t.build(ctx, python, dir, pins) })
+	return dir, err
+}
+
+// ensure builds a folder of the cache unless it is there. It counts only once its marker was written, which is the last thing to
+// happen, so that an interrupted installation starts afresh.
+func ensure(dir, what string, build func() error) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", err
+		return err
 	}
 	release, err := Lock(dir)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer release()
 	marker := filepath.Join(dir, "installed")
 	if _, err := os.Stat(marker); err == nil {
-		return dir, nil
+		return nil
 	}
 	began := time.Now()
-	fmt.Printf("installing %s into %s\n", strings.Join(t.Requires, " "), dir)
-	if err := t.build(ctx, python, dir, pins); err != nil {
-		return "", err
+	fmt.Printf("installing %s into %s\n", what, dir)
+	if err := build(); err != nil {
+		return err
 	}
-	if err := os.WriteFile(marker, []byte(strings.Join(t.Requires, "\n")+"\n"), 0o644); err != nil {
-		return "", err
+	if err := os.WriteFile(marker, []byte(what+"\n"), 0o644); err != nil {
+		return err
 	}
-	fmt.Printf("installed %s in %s\n", strings.Join(t.Requires, " "), time.Since(began).Round(100*time.Millisecond))
-	return dir, nil
+	fmt.Printf("installed %s in %s\n", what, time.Since(began).Round(100*time.Millisecond))
+	return nil
 }
 
 // key names everything that an installation depends on.

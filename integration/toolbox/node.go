@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // Node is a pinned program that npm installs into a folder of its own.
@@ -49,25 +48,10 @@ func (n Node) Install(ctx context.Context) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(n.Manifest))
 	dir := filepath.Join(cache, "tools", n.Name+"-"+hex.EncodeToString(sum[:6]))
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", err
-	}
-	release, err := Lock(dir)
-	if err != nil {
-		return "", err
-	}
-	defer release()
-	marker := filepath.Join(dir, "installed")
-	if _, err := os.Stat(marker); err == nil {
-		return dir, nil
-	}
-	began := time.Now()
-	fmt.Printf("installing %s into %s\n", n.Name, dir)
-	if err := n.build(ctx, npm, dir); err != nil {
+	if err := ensure(dir, n.Name, func() error { return n.build(ctx, npm, dir) }); err != nil {
 		return "", fmt.Errorf("install %s: %w", n.Name, err)
 	}
-	fmt.Printf("installed %s in %s\n", n.Name, time.Since(began).Round(100*time.Millisecond))
-	return dir, os.WriteFile(marker, []byte(n.Manifest), 0o644)
+	return dir, nil
 }
 
 func (n Node) build(ctx context.Context, npm, dir string) error {
