@@ -143,6 +143,8 @@ func (r *Registry) option(d *caddyfile.Dispenser) (err error) {
 			r.Layout = strings.ReplaceAll(v, "{http.request.uri.path.file}", "{file}")
 			return nil
 		})
+	case "mutable_tags":
+		err = list(d, &r.MutableTags)
 	case "exists":
 		err = once(d, name, r.Exists != "", func(v string) error {
 			r.Exists = v
@@ -158,7 +160,7 @@ func (r *Registry) option(d *caddyfile.Dispenser) (err error) {
 			return nil
 		})
 	default:
-		err = d.Errf("unrecognized subdirective %q of registry: expected credential, mode, body, audience, direct, verify_archive, layout, headers, query, exists or spool_limit", name)
+		err = d.Errf("unrecognized subdirective %q of registry: expected credential, mode, body, audience, direct, verify_archive, layout, mutable_tags, headers, query, exists or spool_limit", name)
 	}
 	return err
 }

@@ -10,11 +10,14 @@ import (
 	auditfile "github.com/trustpub/trustpub/internal/audit/file"
 	auditlog "github.com/trustpub/trustpub/internal/audit/log"
 	"github.com/trustpub/trustpub/internal/credential/devpi"
+	"github.com/trustpub/trustpub/internal/credential/distribution"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
 	"github.com/trustpub/trustpub/internal/ecosystem/maven"
 	"github.com/trustpub/trustpub/internal/ecosystem/npm"
+	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
 	"github.com/trustpub/trustpub/internal/store/local"
 	"github.com/trustpub/trustpub/internal/store/memory"
@@ -33,9 +36,12 @@ func init() {
 	RegisterEcosystem(generic.Kind)
 	RegisterEcosystem(maven.Kind)
 	RegisterEcosystem(npm.Kind)
+	RegisterEcosystem(cargo.Kind)
+	RegisterEcosystem(oci.Kind)
 
 	RegisterCredential(static.Kind)
 	RegisterCredential(devpi.Kind)
+	RegisterCredential(distribution.Kind)
 
 	RegisterStore(local.Kind)
 	RegisterStore(memory.Kind)

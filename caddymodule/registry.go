@@ -17,6 +17,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/gateway"
 )
 
@@ -52,6 +53,9 @@ type Registry struct {
 	// Where packages are, for the ecosystem generic: a path below the public URL with {package}, and {version} and {file} where
 	// the store has them, like "/{package}/{version}/{file}".
 	Layout string `json:"layout,omitempty"`
+
+	// Tags that a publish may move, for the ecosystem oci; * stands for any text. Moving any other needs the action overwrite.
+	MutableTags []string `json:"mutable_tags,omitempty"`
 
 	// Names of headers that unsafe requests may carry beside those of the ecosystem.
 	Headers []string `json:"headers,omitempty"`
@@ -89,7 +93,7 @@ func (r *Registry) provision(ctx caddy.Context, logger *slog.Logger) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	eco, err := kind.New(ecosystem.Settings{Registry: r.Name, Public: r.public, VerifyArchive: r.VerifyArchive, Layout: r.Layout})
+	eco, err := kind.New(ecosystem.Settings{Registry: r.Name, Public: r.public, VerifyArchive: r.VerifyArchive, Layout: r.Layout, MutableTags: r.MutableTags})
 	if err != nil {
 		return err
 	}
@@ -122,6 +126,9 @@ func (r *Registry) check() error {
 	}
 	if r.VerifyArchive && (r.Body == string(gateway.BodyChunked) || r.Body == string(gateway.BodyAsSent)) {
 		return fmt.Errorf("verify_archive spools the upload, so it cannot go with body %s", r.Body)
+	}
+	if len(r.MutableTags) > 0 && r.Ecosystem != oci.Kind.Name {
+		return fmt.Errorf("mutable_tags is for the ecosystem oci, and this registry's is %s", r.Ecosystem)
 	}
 	if err := checkExists(r.Exists); err != nil {
 		return err

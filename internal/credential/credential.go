@@ -17,6 +17,13 @@ type Source interface {
 	Issue(ctx context.Context, target model.Target, id *model.Identity) (model.Credential, error)
 }
 
+// Joint is implemented by a Source whose credential names what it is for: it is asked for all targets of a request at once, the
+// first of which is the one that changes.
+type Joint interface {
+	// IssueAll is Issue for several targets.
+	IssueAll(ctx context.Context, targets []model.Target, id *model.Identity) (model.Credential, error)
+}
+
 // Env is what a source may know of its surroundings.
 type Env struct {
 	// Registry is the registry's name, Ecosystem its protocol, Public its public URL.

@@ -22,6 +22,8 @@ type Settings struct {
 	VerifyArchive bool
 	// Layout is where packages are, for ecosystems that don't say it themselves (generic): "/{package}/{version}/{file}".
 	Layout string
+	// MutableTags are the patterns of tags that a publish may move (oci).
+	MutableTags []string
 }
 
 // Kind registers a protocol: its name and how to make an instance for one registry.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -28,7 +29,7 @@ func (t *transaction) change() error {
 		return err
 	}
 	defer in.close()
-	cred, err := t.issue(in.targets[0])
+	cred, err := t.issue(in.targets)
 	if err != nil {
 		return err
 	}
@@ -93,8 +94,10 @@ func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) 
 	if artifact != nil {
 		digest := hex.EncodeToString(artifact.SHA256[:])
 		t.event.Size, t.event.SHA256 = artifact.Size, digest
-		if err := t.claimFile(targets[0], digest); err != nil {
-			return err
+		if !t.op.Part {
+			if err := t.claimFile(targets[0], digest); err != nil {
+				return err
+			}
 		}
 	}
 	t.event.Decision = "allow"
@@ -102,9 +105,13 @@ func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) 
 }
 
 // issue asks the registry's source for a credential.
-func (t *transaction) issue(target model.Target) (model.Credential, error) {
+func (t *transaction) issue(targets []model.Target) (cred model.Credential, err error) {
 	ctx := t.step()
-	cred, err := t.reg.Source.Issue(ctx, target, t.id)
+	if joint, ok := t.reg.Source.(credential.Joint); ok {
+		cred, err = joint.IssueAll(ctx, targets, t.id)
+	} else {
+		cred, err = t.reg.Source.Issue(ctx, targets[0], t.id)
+	}
 	if err != nil {
 		return cred, model.Deny(model.CodeCredentialUnavailable).Because(err)
 	}

@@ -202,12 +202,21 @@ func (t *transaction) anyAction(target model.Target) model.Decision {
 
 // claimExchange burns the identity token: once for all, or once for each package where the exchange names it. The first
 // claim keeps an exchanged token from being used directly. A token that many jobs share is not burned: it is good for one
-// exchange of each job, each release of it for one of the publish tokens, and never used directly.
+// exchange of each job, each release of it for one of the publish tokens, and never used directly. One that clients exchange again
+// and again is bound to what they push to.
 func (t *transaction) claimExchange(ex model.Exchange) error {
 	if t.g.Verifier.Shared(t.id.Issuer) {
 		return nil
 	}
 	key := t.replayKey()
+	if ex.Reusable {
+		for _, target := range ex.Bound {
+			if err := t.bind(key, "direct/"+target.Release(), target.Versionless); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if err := t.hold(key, "exchange"); err != nil {
 		return err
 	}

@@ -119,6 +119,9 @@ func (t *transaction) vacant(in *incoming, u *url.URL, cred model.Credential) er
 	for name, values := range cred.Header {
 		header[http.CanonicalHeaderKey(name)] = values
 	}
+	if t.op.Accept != "" {
+		header.Set("Accept", t.op.Accept)
+	}
 	answer, err := t.ask(http.MethodHead, u, header)
 	switch {
 	case err != nil:

@@ -86,6 +86,9 @@ func (t *transaction) read() error {
 	t.event.Operation = t.op.Name
 	t.silent = true
 	out := forwarded(t.r)
+	if t.op.Challenge && t.presented.kind == presentedNone && t.reg.Mode == ModeEnforce {
+		return model.Deny(model.CodeNoCredential)
+	}
 	if !t.presented.ours() {
 		return t.next(t.w, out)
 	}
@@ -100,7 +103,7 @@ func (t *transaction) read() error {
 			return err
 		}
 		var err error
-		if cred, err = t.issue(t.op.Targets[0]); err != nil {
+		if cred, err = t.issue(t.op.Targets); err != nil {
 			return err
 		}
 		defer t.retire(cred)

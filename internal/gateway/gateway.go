@@ -190,6 +190,9 @@ func (t *transaction) serve(original *url.URL) error {
 	case model.OperationPublish, model.OperationManage:
 		return t.change()
 	case model.OperationExchange, model.OperationRevoke, model.OperationDiscover:
+		if op.Shared && !t.presented.ours() {
+			return t.read()
+		}
 		return t.exchange([]*registry{t.reg}, t.dialect)
 	}
 	return model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "")

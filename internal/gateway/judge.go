@@ -84,7 +84,7 @@ func revocationID(grant *model.Grant) string { return "publish-token/" + grant.I
 // judge asks the policies about every target.
 func (t *transaction) judge(targets []model.Target) error {
 	for _, target := range targets {
-		if t.grant != nil && len(t.grant.Packages) > 0 && !slices.Contains(t.grant.Packages, target.Package) {
+		if t.grant != nil && len(t.grant.Packages) > 0 && target.Package != "" && !slices.Contains(t.grant.Packages, target.Package) {
 			return model.Deny(model.CodeOutOfScope).Differ("package", target.Package, "one that the token was minted for")
 		}
 		d := t.g.Policies.Evaluate(t.id, target)

@@ -74,6 +74,9 @@ func (t *transaction) receiveStream(verdict func([]model.Target, *model.Artifact
 	if t.reg.Body == BodyAsSent {
 		in.length = t.r.ContentLength
 	}
+	if t.r.ContentLength == 0 {
+		return t.receiveEmpty(in, scanner, verdict)
+	}
 	in.stream = upload.NewStream(t.body, scanner, func() error {
 		artifact := scanner.Artifact()
 		return verdict(in.targets, &artifact)
@@ -87,6 +90,25 @@ func (t *transaction) receiveStream(verdict func([]model.Target, *model.Artifact
 		return nil, err
 	}
 	in.targets = t.targets(named)
+	return in, nil
+}
+
+// receiveEmpty is for a body without a byte, which no reader on the way would ask for.
+func (t *transaction) receiveEmpty(
+	in *incoming, scanner upload.Scanner, verdict func([]model.Target, *model.Artifact) error,
+) (*incoming, error) {
+	named, ok := scanner.Target()
+	if err := scanner.Finish(); err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, model.Deny(model.CodeMissingField).Differ("target", "", "a package and a version")
+	}
+	in.targets, in.stream, in.body, in.length, in.close = t.targets(named), nil, http.NoBody, 0, func() {}
+	in.settle = func() error {
+		artifact := scanner.Artifact()
+		return verdict(in.targets, &artifact)
+	}
 	return in, nil
 }
 

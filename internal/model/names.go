@@ -9,6 +9,8 @@ import (
 // same string, and a spelling that no registry of the ecosystem should accept gives an error.
 type naming struct {
 	name, version func(string) (string, error)
+	// fold gives the same for all canonical names that some registry of the ecosystem takes for one; nil: they are as they are.
+	fold func(string) string
 	// actions are those that some operation of the ecosystem asks for.
 	actions []Action
 	// release is the unit of replay within a registry; nil: package and version.
@@ -17,9 +19,14 @@ type naming struct {
 
 // namings has one line for each ecosystem whose names policies and registries share.
 var namings = map[string]naming{
+	"cargo": {
+		name: cargoName, fold: cargoFold, version: semanticVersion,
+		actions: []Action{ActionRead, ActionPublish, ActionYank},
+	},
 	"generic": {name: genericName, version: genericVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}},
 	"maven":   {name: mavenName, version: mavenVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease},
 	"npm":     {name: npmName, version: semanticVersion, actions: []Action{ActionRead, ActionPublish, ActionYank, ActionDelete, ActionTag}},
+	"oci":     {name: ociName, version: ociTag, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}, release: ociRelease},
 	"pypi":    {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
 }
 
@@ -30,6 +37,15 @@ func NormalizeName(ecosystem, name string) (string, error) {
 		return "", fmt.Errorf("ecosystem is %q, which has no rules for names", ecosystem)
 	}
 	return n.name(name)
+}
+
+// FoldName gives the loosest spelling of a canonical name: what two names share that some registry of the ecosystem takes for
+// one. It is false where every registry tells canonical names apart.
+func FoldName(ecosystem, canonical string) (folded string, folds bool) {
+	if n := namings[ecosystem]; n.fold != nil {
+		return n.fold(canonical), true
+	}
+	return canonical, false
 }
 
 // NormalizeVersion gives the one spelling of all versions that an ecosystem takes for equal.

@@ -43,6 +43,16 @@ type Operation struct {
 	// Once is true for a publish to a URL where the registry would replace what it has: the gateway asks first (HEAD), and
 	// refuses with CodeAlreadyExists where something is there, unless the action overwrite is granted.
 	Once bool
+	// Accept is the header of that name with which the gateway asks for Once; empty: none.
+	Accept string
+	// Challenge is true for a read that a client sends first, to learn where to get a token: in enforce mode one without any
+	// credential is answered by the gateway's own challenge.
+	Challenge bool
+	// Shared is true for an exchange at a URL where the registry may answer its own passwords: a credential that is not ours is
+	// left to it.
+	Shared bool
+	// Part is true for a body that is one of several, or that its URL names by its digest: no token is bound to its bytes.
+	Part bool
 	// Headers and Query are the names that an unsafe request may carry upstream beside the gateway's own list.
 	Headers, Query []string
 	// Registry restricts an exchange or a discovery outside every registry to one registry's name, where the path says so.
@@ -56,8 +66,12 @@ func (o Operation) Unsafe() bool { return o.Kind == OperationPublish || o.Kind =
 type Exchange struct {
 	// Token is the presented identity token, or the publish token to revoke.
 	Token string
-	// Packages are named by the exchange itself (npm); empty: judged at the upload.
+	// Packages are named by the exchange itself (npm, oci), an empty name stands for none of them; empty: judged at the upload.
 	Packages []string
+	// Reusable is true where clients exchange one identity token again and again (oci): it is not used up, but bound to what
+	// Bound names, as one that is sent directly.
+	Reusable bool
+	Bound    []Target
 	// SingleUse asks for a token that publishes one file once.
 	SingleUse bool
 }

@@ -1,0 +1,55 @@
+package oci
+
+import (
+	"crypto/sha512"
+	"encoding/hex"
+	"hash"
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
+)
+
+// blob is the scanner of a blob, or of a part of one. A step without a body ends what other steps have sent, which the registry
+// compares with the digest.
+type blob struct {
+	*upload.File
+	size int64
+	want string
+	long hash.Hash // for a declared SHA-512
+}
+
+// newBlob makes the scanner; digest is the declared one, empty for a part.
+func newBlob(target model.Target, digest string) *blob {
+	b := &blob{want: digest}
+	algorithm, digits, _ := strings.Cut(digest, ":")
+	if algorithm == "sha512" {
+		b.long, digits = sha512.New(), ""
+	}
+	b.File = upload.NewFile(target, "digest", digits, 0)
+	return b
+}
+
+// Scan takes the next piece; all but the last byte may leave.
+func (b *blob) Scan(p []byte) (int64, error) {
+	b.size += int64(len(p))
+	if b.long != nil {
+		b.long.Write(p)
+	}
+	return b.File.Scan(p)
+}
+
+// Finish compares the digest.
+func (b *blob) Finish() error {
+	if b.long != nil && b.size > 0 {
+		if got := "sha512:" + hex.EncodeToString(b.long.Sum(nil)); got != b.want {
+			return model.Deny(model.CodeDigestMismatch).Differ("digest", brief(b.want), brief(got)+", the digest of what was sent")
+		}
+	}
+	if err := b.File.Finish(); err != nil && b.size > 0 {
+		return err
+	}
+	return nil
+}
+
+var _ upload.Scanner = (*blob)(nil)
