@@ -16,7 +16,8 @@ const (
 // Evaluate judges an identity and a target. One policy that grants the target is enough, and the decision names it. A target
 // without a package is an exchange: what of a policy needs the package or the version is left open, and so is the action
 // where none is named. Where only a pattern of a policy covers the package, the decision may be an allow that asks for more:
-// Exists. A denial names the nearest policy and the first field that differs.
+// Exists. A name that only a pattern covers, and that some registry takes for a package that another policy names, is refused.
+// A denial names the nearest policy and the first field that differs.
 //
 // The target's names are expected in the canonical form of its ecosystem; any other spelling matches nothing.
 func (s *Set) Evaluate(id *Identity, target Target) Decision {
@@ -25,6 +26,12 @@ func (s *Set) Evaluate(id *Identity, target Target) Decision {
 	}
 	f := facts{id: id, target: target, clock: s.env.now}
 	if p, exists := s.granting(&f); p != nil {
+		if name, like := s.index.likeness(target); like != nil && target.Action != model.ActionRead {
+			return Decision{
+				Code: model.CodeNoMatchingPolicy, Policy: like.policies[0].Name, Field: "package", Got: target.Package, Want: name,
+				Hint: "some registries take the two spellings for one package: name this one in a policy of its own, where both are meant",
+			}
+		}
 		return Decision{Allow: true, Policy: p.Name, Exists: exists}
 	}
 	return s.denial(&f)
@@ -182,6 +189,9 @@ func (s *Set) Protected(registry, pkg string) bool {
 		return true
 	}
 	if o := s.index.named[registry][canonical]; o != nil && o.exclusive {
+		return true
+	}
+	if _, like := s.index.likeness(Target{Ecosystem: ecosystem, Registry: registry, Package: canonical}); like != nil && like.exclusive {
 		return true
 	}
 	globs := s.index.globs[registry]

@@ -3,6 +3,7 @@ package policies
 import (
 	"strings"
 
+	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/provider"
 )
 
@@ -15,6 +16,8 @@ type index struct {
 	scopes map[scopeKey]*scope
 	// named are all policies by registry and package, the expired and disabled ones included.
 	named map[string]map[string]*owners
+	// folded are the named packages by registry and loosest spelling, of ecosystems where some registry tells fewer names apart.
+	folded map[string]map[string]string
 	// globs are those that cover packages by patterns, by registry.
 	globs map[string]*globIndex
 }
@@ -53,8 +56,11 @@ type bucket struct {
 }
 
 // newIndex builds the index of a set.
-func newIndex(policies []*Policy) *index {
-	x := &index{scopes: map[scopeKey]*scope{}, named: map[string]map[string]*owners{}, globs: map[string]*globIndex{}}
+func newIndex(env *environment, policies []*Policy) *index {
+	x := &index{
+		scopes: map[scopeKey]*scope{}, named: map[string]map[string]*owners{}, folded: map[string]map[string]string{},
+		globs: map[string]*globIndex{},
+	}
 	for _, p := range policies {
 		for i := range p.grants {
 			g := &p.grants[i]
@@ -67,7 +73,36 @@ func newIndex(policies []*Policy) *index {
 	for key, s := range x.scopes {
 		s.finish(key.registry)
 	}
+	for registry, named := range x.named {
+		ecosystem, _ := env.ecosystem(registry)
+		x.fold(registry, ecosystem, named)
+	}
 	return x
+}
+
+// fold enters the loosest spellings of a registry's named packages.
+func (x *index) fold(registry, ecosystem string, named map[string]*owners) {
+	if _, folds := model.FoldName(ecosystem, ""); !folds {
+		return
+	}
+	spellings := make(map[string]string, len(named))
+	for name := range named {
+		folded, _ := model.FoldName(ecosystem, name)
+		spellings[folded] = name
+	}
+	x.folded[registry] = spellings
+}
+
+// likeness is the owners of a package that some registry takes for this one although it is spelled in another way; nil where
+// this very spelling is named, or no such package.
+func (x *index) likeness(target Target) (name string, like *owners) {
+	spellings := x.folded[target.Registry]
+	if spellings == nil || x.named[target.Registry][target.Package] != nil {
+		return "", nil
+	}
+	folded, _ := model.FoldName(target.Ecosystem, target.Package)
+	name = spellings[folded]
+	return name, x.named[target.Registry][name]
 }
 
 // claim enters what a policy covers.

@@ -34,7 +34,7 @@ func newSet(env *environment, files []*compiled) *Set {
 		h.Write([]byte(sum))
 	}
 	s.hash = hex.EncodeToString(h.Sum(nil))
-	s.index = newIndex(s.policies)
+	s.index = newIndex(env, s.policies)
 	return s
 }
 

@@ -1,0 +1,61 @@
+package policies
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// TestLikeness: a pattern never covers a name that some registry takes for a package that another policy names.
+func TestLikeness(t *testing.T) {
+	env := testEnv()
+	env.Registries["crates"] = "cargo"
+	set, err := loadText(t, `policies:
+  - name: widget
+    registry: crates
+    packages: [acme-widget]
+    publisher: {github: {repository_id: "5"}}
+  - name: others
+    registry: [crates, internal-pypi]
+    packages: ["acme_*", both_named]
+    new_packages: true
+    actions: [publish, read]
+    publisher: {github: {repository_id: "111"}}
+  - name: both
+    registry: crates
+    packages: [both-named]
+    publisher: {github: {repository_id: "5"}}
+`, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := func(pkg string, action model.Action) Target {
+		return Target{Ecosystem: "cargo", Registry: "crates", Package: pkg, Version: "1.0.0", Action: action}
+	}
+	refused := Decision{
+		Code: model.CodeNoMatchingPolicy, Policy: "widget", Field: "package", Got: "acme_widget", Want: "acme-widget",
+		Hint: "some registries take the two spellings for one package: name this one in a policy of its own, where both are meant",
+	}
+	allowed := Decision{Allow: true, Policy: "others"}
+	for _, tc := range []struct {
+		name   string
+		target Target
+		want   Decision
+	}{
+		{"a name of the pattern's own", target("acme_gadget", model.ActionPublish), allowed},
+		{"one that another policy names in another spelling", target("acme_widget", model.ActionPublish), refused},
+		{"a read of it", target("acme_widget", model.ActionRead), allowed},
+		{"one that is named in both spellings", target("both_named", model.ActionPublish), allowed},
+	} {
+		if diff := cmp.Diff(tc.want, set.Evaluate(identity("github", githubClaims()), tc.target)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+	for pkg, want := range map[string]bool{"acme_widget": true, "acme-widget": true, "acme-other": false} {
+		if got := set.Protected("crates", pkg); got != want {
+			t.Errorf("%s protected: %v", pkg, got)
+		}
+	}
+}
