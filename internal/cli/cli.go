@@ -91,6 +91,7 @@ func Mount(root *cobra.Command, opts Options) {
 	root.Short = "Trusted publishing for the package registry you already run"
 	root.Long = root.Short + ".\n\nExit codes: 0 all is well, 1 refused or failed, 2 the command line is wrong."
 	root.AddCommand(
+		ociKeysCommand(),
 		demoCommand(opts),
 		group(
 			"policy", "Work with policy files",
