@@ -78,8 +78,10 @@ func run(m *testing.M) (code int, err error) {
 			return 1, fmt.Errorf("%s is not on the PATH; the tests deploy with Maven too (Debian: maven, default-jdk)", program)
 		}
 	}
-	if _, err := toolbox.Nginx.Program(ctx); err != nil {
-		return 1, err
+	for _, tool := range []toolbox.Debian{toolbox.Nginx, toolbox.Skopeo} {
+		if _, err := tool.Program(ctx); err != nil {
+			return 1, err
+		}
 	}
 	for _, tool := range toolbox.All() {
 		if _, err := tool.Install(ctx); err != nil {
@@ -87,6 +89,16 @@ func run(m *testing.M) (code int, err error) {
 		}
 	}
 	for _, tool := range toolbox.AllNode() {
+		if _, err := tool.Install(ctx); err != nil {
+			return 1, err
+		}
+	}
+	for _, crate := range toolbox.AllCrates() {
+		if _, err := crate.Install(ctx); err != nil {
+			return 1, err
+		}
+	}
+	for _, tool := range toolbox.AllGolang() {
 		if _, err := tool.Install(ctx); err != nil {
 			return 1, err
 		}

@@ -142,6 +142,27 @@ func newRegistry(t *testing.T, kind string) *registry.Registry {
 		}
 		t.Cleanup(server.Stop)
 		reg = server.Registry
+	case "ktra":
+		server, err := registry.StartKtra(ctx, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Stop)
+		reg = server.Registry
+	case "cargo-http-registry":
+		server, err := registry.StartCargoHTTP(ctx, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Stop)
+		reg = server.Registry
+	case "distribution":
+		server, err := registry.StartDistribution(ctx, t.TempDir(), shared.program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Stop)
+		reg = server.Registry
 	case "webdav":
 		store, err := registry.StartWebDAV(ctx, t.TempDir())
 		if err != nil {
@@ -179,9 +200,12 @@ func startRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
 // prepareRig does all but the start.
 func prepareRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
 	t.Helper()
-	port, err := process.FreePort()
-	if err != nil {
-		t.Fatal(err)
+	port := reg.PublicPort
+	if port == 0 {
+		var err error
+		if port, err = process.FreePort(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r := &rig{t: t, reg: reg}
 	config := gateway.Config{
@@ -193,6 +217,7 @@ func prepareRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
 		o(r, &config, policies)
 	}
 	r.config, r.site = config, config.Sites[0]
+	var err error
 	r.gw, err = gateway.New(shared.program, t.TempDir(), shared.pki, config, policies)
 	if err != nil {
 		t.Fatal(err)

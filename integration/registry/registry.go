@@ -23,6 +23,10 @@ type Registry struct {
 	Secrets []string
 	// Body is the framing that the registry is used with; empty: the gateway's default.
 	Body string
+	// PublicPort is where the gateway has to listen, since the registry was told its own public address; 0: anywhere.
+	PublicPort int
+	// Index is the folder of the git repository in which a registry of crates keeps its index.
+	Index string
 	// Files lists what the registry holds: file name to the hexadecimal SHA-256 of its bytes.
 	Files func(context.Context) (map[string]string, error)
 	// Log is what the server has printed.

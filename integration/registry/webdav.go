@@ -109,7 +109,7 @@ func (w *WebDAV) Stop() { w.process.Stop() }
 func tree(dir string) (map[string]string, error) {
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		f, err := os.Open(path)

@@ -2,6 +2,7 @@ package toolbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,10 +14,15 @@ import (
 type Debian struct {
 	// Package is the distribution's name, Path where its program is installed, below the root.
 	Package, Path string
+	// With are further packages that the program needs, and that a Debian system may lack.
+	With []string
 }
 
 // Nginx is the WebDAV server; the package is one file of a megabyte and needs nothing that a Debian system lacks.
 var Nginx = Debian{Package: "nginx", Path: "usr/sbin/nginx"}
+
+// Skopeo is a client of container registries, with the libraries of its signatures.
+var Skopeo = Debian{Package: "skopeo", Path: "usr/bin/skopeo", With: []string{"libgpgme11", "libassuan0"}}
 
 // Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {
@@ -38,7 +44,7 @@ func (d Debian) Program(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer release()
-	program := filepath.Join(dir, d.Path)
+	program := d.program(dir)
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
 	}
@@ -51,15 +57,28 @@ func (d Debian) Program(ctx context.Context) (string, error) {
 	return program, nil
 }
 
-// unpackScript fetches a package and unpacks it. Where the system's own lists are empty or old, lists of its own are fetched
+// program is what to run of an unpacked package: a script where it needs libraries that were unpacked with it.
+func (d Debian) program(dir string) string {
+	if len(d.With) == 0 {
+		return filepath.Join(dir, d.Path)
+	}
+	return filepath.Join(dir, "run", filepath.Base(d.Path))
+}
+
+// unpackScript fetches packages and unpacks them. Where the system's own lists are empty or old, lists of its own are fetched
 // first, which needs no rights either.
 const unpackScript = `
-if ! apt-get -q download "$1"; then
+if ! apt-get -q download "$@"; then
 	mkdir -p lists/partial cache/archives/partial
 	apt-get -q -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" update
-	apt-get -q -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" download "$1"
+	apt-get -q -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" download "$@"
 fi
-dpkg-deb -x "$1"_*.deb root
+for package in *.deb; do dpkg-deb -x "$package" root; done
+`
+
+// runScript runs a program with the libraries beside it.
+const runScript = `#!/bin/sh
+LD_LIBRARY_PATH="$(echo %[1]s/usr/lib/*-linux-gnu)" exec %[1]s/%[2]s "$@"
 `
 
 // unpack fetches the package beside the folder and moves its files there in one step.
@@ -71,10 +90,16 @@ func (d Debian) unpack(ctx context.Context, dir string) error {
 	defer os.RemoveAll(work)
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-euc", unpackScript, "unpack", d.Package)
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-euc", unpackScript}, append([]string{"unpack", d.Package}, d.With...)...)...)
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
+	}
+	if len(d.With) > 0 {
+		run := filepath.Join(work, "root", "run", filepath.Base(d.Path))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(run), 0o755), os.WriteFile(run, fmt.Appendf(nil, runScript, dir, d.Path), 0o755)); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return err

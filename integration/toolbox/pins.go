@@ -1,5 +1,5 @@
 // Package toolbox installs the pinned registries and clients that the integration tests run, each into a virtual
-// environment of its own in a cache folder that all checkouts share.
+// environment or folder of its own in a cache folder that all checkouts share.
 package toolbox
 
 import "embed"

@@ -1,0 +1,304 @@
+package integration
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/integration/client"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// cargoPolicy grants one crate to the default job.
+const cargoPolicy = `policies:
+  - name: widget-release
+    registry: internal-pypi
+    packages: [acme-widget]
+    actions: [publish, yank]
+    publisher:
+      github:
+        repository: acme/widget
+        repository_owner_id: "222"
+        workflow: release.yml
+        environment: release
+`
+
+func cargoRig(t *testing.T, kind string, options ...option) *rig {
+	return newRig(t, kind, append([]option{withEcosystem("cargo"), withPolicy("widget.yaml", cargoPolicy)}, options...)...)
+}
+
+// cargo publishes with the real client; the token is in its environment, as the action leaves it there.
+func (r *rig) cargo(t *testing.T, token, name, version string) client.Result {
+	t.Helper()
+	got, err := r.home(nil).CargoPublish(t.Context(), "file://"+r.reg.Index, token, name, version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// cargoExchange swaps an identity token as the publish action does.
+func (r *rig) cargoExchange(t *testing.T, identity string) (string, answer) {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"jwt": identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := r.send(t, http.MethodPost, "/api/v1/trusted_publishing/tokens", http.Header{"Content-Type": {"application/json"}}, body)
+	var minted struct {
+		Token string `json:"token"`
+	}
+	if a.Status == http.StatusOK {
+		if err := json.Unmarshal([]byte(a.Body), &minted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return minted.Token, a
+}
+
+// cargoToken is an exchange that has to work.
+func (r *rig) cargoToken(t *testing.T) string {
+	t.Helper()
+	token, a := r.cargoExchange(t, r.identity(nil))
+	if token == "" {
+		t.Fatalf("the exchange failed: %d %s", a.Status, a.Body)
+	}
+	return token
+}
+
+// indexed is what a git index says of a crate.
+func (r *rig) indexed(t *testing.T, path string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "git", "-C", r.reg.Index, "show", "HEAD:"+path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// TestCargo publishes with cargo into a real registry that checks tokens, and shows what it says of a refusal.
+func TestCargo(t *testing.T) {
+	t.Parallel()
+	r := cargoRig(t, "ktra")
+	if got := r.cargo(t, r.cargoToken(t), "acme-widget", "1.0.0"); got.Code != 0 {
+		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+	}
+	if got := r.cargo(t, r.identity(nil), "acme-widget", "1.1.0"); got.Code != 0 {
+		t.Fatalf("an identity token sent directly: exit status %d\n%s", got.Code, got.Output)
+	}
+	if index := r.indexed(t, "ac/me/acme-widget"); !strings.Contains(index, `"1.0.0"`) || !strings.Contains(index, `"1.1.0"`) {
+		t.Errorf("the index holds:\n%s", index)
+	}
+	if n := len(r.files()); n != 3 {
+		t.Errorf("the registry holds %d things, expected two crates and an index: %v", n, r.paths())
+	}
+	used := r.identity(nil)
+	if token, a := r.cargoExchange(t, used); token == "" {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	for _, tc := range []struct{ name, token, crate, version string }{
+		{"another-crate", r.cargoToken(t), "acme-gadget", "1.0.0"},
+		{"another-repository", r.identity(otherRepository), "acme-widget", "2.0.0"},
+		{"a-replayed-token", used, "acme-widget", "2.0.0"},
+		{"a-stolen-token", r.reg.Password, "acme-widget", "2.0.0"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r.unchanged(t, func() {
+				got := r.cargo(t, tc.token, tc.crate, tc.version)
+				if got.Code == 0 {
+					t.Errorf("exit status 0\n%s", got.Output)
+				}
+				golden(t, "cargo-"+tc.name, client.Result{Code: got.Code, Output: cargoErrors(got.Output)})
+			})
+		})
+	}
+}
+
+// TestCargoWithoutChunks publishes into a registry that refuses bodies without a length. It writes its own address into the index
+// with each crate, so cargo finds the gateway there only once.
+func TestCargoWithoutChunks(t *testing.T) {
+	t.Parallel()
+	r := cargoRig(t, "cargo-http-registry")
+	if got := r.cargo(t, r.cargoToken(t), "acme-widget", "1.0.0"); got.Code != 0 {
+		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+	}
+	r.await(t, "publish by cargo", func(e model.Event) bool { return e.Operation == "publish" && e.UpstreamStatus == http.StatusOK })
+}
+
+// cargoErrors is what is left of cargo's output without its progress.
+func cargoErrors(output string) string {
+	_, errors, _ := strings.Cut(output, "error:")
+	return "error:" + errors
+}
+
+// TestCargoYank changes what is published with cargo itself.
+func TestCargoYank(t *testing.T) {
+	t.Parallel()
+	r := cargoRig(t, "ktra")
+	if got := r.cargo(t, r.identity(nil), "acme-widget", "1.0.0"); got.Code != 0 {
+		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+	}
+	yank := func(token string, undo bool) client.Result {
+		got, err := r.home(nil).CargoYank(t.Context(), "file://"+r.reg.Index, token, "acme-widget", "1.0.0", undo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for _, undo := range []bool{false, true} {
+		if got := yank(r.cargoToken(t), undo); got.Code != 0 {
+			t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+		}
+		if index := r.indexed(t, "ac/me/acme-widget"); strings.Contains(index, `"yanked":true`) == undo {
+			t.Errorf("undo %v: the index holds\n%s", undo, index)
+		}
+	}
+	r.unchanged(t, func() {
+		if got := yank(r.identity(otherRepository), false); got.Code == 0 || !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {
+			t.Errorf("exit status %d\n%s", got.Code, got.Output)
+		}
+	})
+}
+
+// TestCargoExchange swaps and revokes tokens as the publish action does, and refuses what it may not.
+func TestCargoExchange(t *testing.T) {
+	t.Parallel()
+	r := cargoRig(t, "ktra")
+	identity := r.identity(nil)
+	token, a := r.cargoExchange(t, identity)
+	if token == "" || a.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	for _, tc := range []struct {
+		name, identity string
+		code           model.Code
+	}{
+		{"a replay", identity, model.CodeReplayed},
+		{"another repository", r.identity(otherRepository), model.CodeNoMatchingPolicy},
+		{"another audience", shared.issuer.Token("elsewhere.example.com", nil), model.CodeWrongAudience},
+		{"a publish token", token, model.CodeInvalidToken},
+		{"a foreign token", r.reg.Password, model.CodeInvalidToken},
+		{"nothing", "", model.CodeBadRequest},
+	} {
+		if _, a := r.cargoExchange(t, tc.identity); a.Status/100 == 2 || a.code() != string(tc.code) {
+			t.Errorf("%s: got %d, expected %s\n%s", tc.name, a.Status, tc.code, a.Body)
+		}
+	}
+	body := crateBody(t, "acme-widget", "1.0.0")
+	raw := func(token string) http.Header { return http.Header{"Authorization": {token}} }
+	if a := r.send(t, http.MethodDelete, "/api/v1/trusted_publishing/tokens", bearer(token), nil); a.Status != http.StatusNoContent {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	r.unchanged(t, func() {
+		refused(t, r.send(t, http.MethodPut, "/api/v1/crates/new", raw(token), body), http.StatusUnauthorized, model.CodeRevoked)
+	})
+	if a := r.send(t, http.MethodPut, "/api/v1/crates/new", bearer(r.cargoToken(t)), body); a.Status != http.StatusOK {
+		t.Errorf("a token with its scheme: %d %s", a.Status, a.Body)
+	}
+}
+
+// crateArchive is a crate whose manifest and folder name these.
+func crateArchive(t *testing.T, folder, name, version string) []byte {
+	t.Helper()
+	manifest := fmt.Appendf(nil, "[package]\nname = %q\nversion = %q\n", name, version)
+	var out bytes.Buffer
+	packed := gzip.NewWriter(&out)
+	entries := tar.NewWriter(packed)
+	err := entries.WriteHeader(&tar.Header{Name: folder + "/Cargo.toml", Mode: 0o644, Size: int64(len(manifest)), Typeflag: tar.TypeReg, Format: tar.FormatGNU})
+	if err == nil {
+		_, err = entries.Write(manifest)
+	}
+	if err = errors.Join(err, entries.Close(), packed.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// crateUpload frames a document and a crate.
+func crateUpload(document string, crate []byte) []byte {
+	out := binary.LittleEndian.AppendUint32(nil, uint32(len(document)))
+	out = append(out, document...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(crate)))
+	return append(out, crate...)
+}
+
+func crateDocument(name, version string) string {
+	return fmt.Sprintf(`{"name":%q,"vers":%q,"deps":[],"features":{},"authors":[],"description":"x","documentation":null,"homepage":null,"readme":null,`+
+		`"readme_file":null,"keywords":[],"categories":[],"license":"Apache-2.0","license_file":null,"repository":null,"badges":{},"links":null}`, name, version)
+}
+
+func crateBody(t *testing.T, name, version string) []byte {
+	t.Helper()
+	return crateUpload(crateDocument(name, version), crateArchive(t, name+"-"+version, name, version))
+}
+
+// TestCargoRefusals are requests that no client makes: each with the code that names what is wrong, and an unchanged registry.
+func TestCargoRefusals(t *testing.T) {
+	t.Parallel()
+	r := cargoRig(t, "cargo-http-registry")
+	good, document := crateBody(t, "acme-widget", "1.0.0"), crateDocument("acme-widget", "1.0.0")
+	crate := crateArchive(t, "acme-widget-1.0.0", "acme-widget", "1.0.0")
+	const path = "/api/v1/crates/new"
+	for _, tc := range []struct {
+		name, method, path string
+		body               []byte
+		code               model.Code
+	}{
+		{"another crate", "PUT", path, crateBody(t, "acme-gadget", "1.0.0"), model.CodeNoMatchingPolicy},
+		{"a spelling that folds onto it", "PUT", path, crateBody(t, "acme_widget", "1.0.0"), model.CodeNoMatchingPolicy},
+		{"another crate in the archive", "PUT", path, crateUpload(document, crateArchive(t, "acme-gadget-1.0.0", "acme-gadget", "1.0.0")), model.CodePackageMismatch},
+		{"another name in the manifest", "PUT", path, crateUpload(document, crateArchive(t, "acme-widget-1.0.0", "acme-gadget", "1.0.0")), model.CodePackageMismatch},
+		{"a second name", "PUT", path, crateUpload(strings.Replace(document, `"deps"`, `"name":"acme-gadget","deps"`, 1), crate), model.CodeDuplicateField},
+		{"a name in capitals", "PUT", path, crateUpload(strings.Replace(document, `"deps"`, `"Name":"acme-gadget","deps"`, 1), crate), model.CodeMalformedUpload},
+		{"bytes behind the crate", "PUT", path, append(bytes.Clone(good), "xx"...), model.CodeMalformedUpload},
+		{"no last byte", "PUT", path, good[:len(good)-1], model.CodeTruncated},
+		{"a new owner", "PUT", "/api/v1/crates/acme-widget/owners", []byte(`{"users":["mallory"]}`), model.CodeUnsupportedOperation},
+		{"a yank of another crate", "DELETE", "/api/v1/crates/acme-gadget/1.0.0/yank", nil, model.CodeNoMatchingPolicy},
+		{"a push into the index", "POST", "/git/git-receive-pack", []byte("x"), model.CodeUnsupportedOperation},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r.unchanged(t, func() {
+				header := http.Header{"Authorization": {r.identity(nil)}}
+				if a := r.send(t, tc.method, tc.path, header, tc.body); a.code() != string(tc.code) {
+					t.Errorf("got %d %q, expected %s\n%s", a.Status, a.code(), tc.code, a.Body)
+				}
+			})
+		})
+	}
+	if a := r.send(t, http.MethodPut, path, http.Header{"Authorization": {r.identity(nil)}}, good); a.Status != http.StatusOK || a.Body != "" {
+		t.Errorf("the unedited upload: %d %s", a.Status, a.Body)
+	}
+	if diff := cmp.Diff([]string{"acme-widget-1.0.0.crate", "index"}, r.paths()); diff != "" {
+		t.Errorf("the registry holds something else (-want +got):\n%s", diff)
+	}
+}
+
+// TestCargoQuotedCredential: the registry quotes a credential that it refuses, and the client sees nothing of that.
+func TestCargoQuotedCredential(t *testing.T) {
+	t.Parallel()
+	reg := newRegistry(t, "ktra")
+	const wrong = "canary-wrong-token-5Bn1"
+	secret := filepath.Join(t.TempDir(), "wrong-token")
+	if err := os.WriteFile(secret, []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reg.Credential = "credential static {\n\theader Authorization {file." + secret + "}\n}"
+	reg.Secrets = append(reg.Secrets, wrong)
+	r := startRig(t, reg, withEcosystem("cargo"), withPolicy("widget.yaml", cargoPolicy))
+	r.unchanged(t, func() {
+		a := r.send(t, http.MethodPut, "/api/v1/crates/new", http.Header{"Authorization": {r.identity(nil)}}, crateBody(t, "acme-widget", "1.0.0"))
+		refused(t, a, http.StatusBadGateway, model.CodeUpstreamRefusedCredential)
+	})
+}

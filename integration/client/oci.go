@@ -1,0 +1,164 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/trustpub/trustpub/integration/toolbox"
+)
+
+// Crane logs in with a password and pushes an image with crane.
+func (h Home) Crane(ctx context.Context, host, password, image string) (Result, error) {
+	program, err := toolbox.Crane.Program(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	layout, err := h.image("a layer that no other run has: " + rand.Text())
+	if err != nil {
+		return Result{}, err
+	}
+	env := []string{"SSL_CERT_FILE=" + h.CA}
+	if got, err := h.run(ctx, h.Dir, env, program, "auth", "login", host, "-u", "oidc", "-p", password); err != nil || got.Code != 0 {
+		return got, err
+	}
+	return h.run(ctx, h.Dir, env, program, "push", layout, host+"/"+image)
+}
+
+// CraneRun runs another command of crane's with a password.
+func (h Home) CraneRun(ctx context.Context, host, password string, args ...string) (Result, error) {
+	program, err := toolbox.Crane.Program(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	env := []string{"SSL_CERT_FILE=" + h.CA}
+	if got, err := h.run(ctx, h.Dir, env, program, "auth", "login", host, "-u", "oidc", "-p", password); err != nil || got.Code != 0 {
+		return got, err
+	}
+	return h.run(ctx, h.Dir, env, program, args...)
+}
+
+// Skopeo copies an image with skopeo, whose password is that of the copy.
+func (h Home) Skopeo(ctx context.Context, host, password, image string) (Result, error) {
+	program, err := toolbox.Skopeo.Program(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	layout, err := h.image("a layer that no other run has: " + rand.Text())
+	if err != nil {
+		return Result{}, err
+	}
+	certificates := filepath.Join(h.Dir, "certificates")
+	ca, err := os.ReadFile(h.CA)
+	if err == nil {
+		err = os.MkdirAll(certificates, 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(certificates, "ca.crt"), ca, 0o600)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return h.run(ctx, h.Dir, nil, program, "--insecure-policy", "copy", "--quiet", "--retry-times", "0", "--dest-cert-dir", certificates,
+		"--dest-creds", "oidc:"+password, "oci:"+layout, "docker://"+host+"/"+image)
+}
+
+// Oras logs in with a password and pushes a file with oras.
+func (h Home) Oras(ctx context.Context, host, password, image string) (Result, error) {
+	program, err := toolbox.Oras.Program(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := os.WriteFile(filepath.Join(h.Dir, "artifact.txt"), []byte("artifact of "+image+"\n"), 0o600); err != nil {
+		return Result{}, err
+	}
+	env := []string{"SSL_CERT_FILE=" + h.CA}
+	if got, err := h.run(ctx, h.Dir, env, program, "login", "--plain-http=false", host, "-u", "oidc", "-p", password); err != nil || got.Code != 0 {
+		return got, err
+	}
+	return h.run(ctx, h.Dir, env, program, "push", "--no-tty", "--plain-http=false", host+"/"+image, "artifact.txt:text/plain")
+}
+
+// chart is the least chart that helm packages.
+const chart = "apiVersion: v2\nname: %s\nversion: %s\n"
+
+// Helm logs in with a password, and packages and pushes a chart with helm.
+func (h Home) Helm(ctx context.Context, host, password, folder, name, version string) (Result, error) {
+	program, err := toolbox.Helm.Program(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	source := filepath.Join(h.Dir, name)
+	if err := os.MkdirAll(source, 0o755); err != nil {
+		return Result{}, err
+	}
+	if err := os.WriteFile(filepath.Join(source, "Chart.yaml"), fmt.Appendf(nil, chart, name, version), 0o600); err != nil {
+		return Result{}, err
+	}
+	env := []string{"SSL_CERT_FILE=" + h.CA}
+	for _, args := range [][]string{{"package", source}, {"registry", "login", host, "-u", "oidc", "-p", password}} {
+		if got, err := h.run(ctx, h.Dir, env, program, args...); err != nil || got.Code != 0 {
+			return got, err
+		}
+	}
+	return h.run(ctx, h.Dir, env, program, "push", name+"-"+version+".tgz", "oci://"+host+"/"+folder)
+}
+
+// Image is an image of one layer.
+type Image struct{ Config, Layer, Manifest []byte }
+
+// ManifestType is the media type of an image's manifest.
+const ManifestType = "application/vnd.oci.image.manifest.v1+json"
+
+// NewImage makes an image whose layer holds the text.
+func NewImage(text string) (Image, error) {
+	type descriptor struct {
+		MediaType string `json:"mediaType"`
+		Digest    string `json:"digest"`
+		Size      int    `json:"size"`
+	}
+	describe := func(media string, b []byte) descriptor { return descriptor{media, Digest(b), len(b)} }
+	i := Image{Layer: []byte(text)}
+	i.Config = fmt.Appendf(nil, `{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[%q]}}`, Digest(i.Layer))
+	var err error
+	i.Manifest, err = json.Marshal(struct {
+		SchemaVersion int          `json:"schemaVersion"`
+		MediaType     string       `json:"mediaType"`
+		Config        descriptor   `json:"config"`
+		Layers        []descriptor `json:"layers"`
+	}{2, ManifestType, describe("application/vnd.oci.image.config.v1+json", i.Config), []descriptor{describe("application/vnd.oci.image.layer.v1.tar", i.Layer)}})
+	return i, err
+}
+
+// Digest is the digest of bytes as registries write it.
+func Digest(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
+
+// image writes an image as an OCI layout.
+func (h Home) image(text string) (string, error) {
+	i, err := NewImage(text)
+	if err != nil {
+		return "", err
+	}
+	layout := filepath.Join(h.Dir, "layout")
+	blobs := filepath.Join(layout, "blobs", "sha256")
+	if err := os.MkdirAll(blobs, 0o755); err != nil {
+		return "", err
+	}
+	files := map[string][]byte{
+		filepath.Join(layout, "oci-layout"): []byte(`{"imageLayoutVersion":"1.0.0"}`),
+		filepath.Join(layout, "index.json"): fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, ManifestType, Digest(i.Manifest), len(i.Manifest)),
+	}
+	for _, b := range [][]byte{i.Config, i.Layer, i.Manifest} {
+		files[filepath.Join(blobs, Digest(b)[len("sha256:"):])] = b
+	}
+	for path, b := range files {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return layout, nil
+}
