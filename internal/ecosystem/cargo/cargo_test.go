@@ -21,6 +21,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
+	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -35,14 +36,6 @@ func protocol(tb testing.TB) ecosystem.Ecosystem {
 		tb.Fatal(err)
 	}
 	return eco
-}
-
-func code(err error) model.Code {
-	var d *model.Denial
-	if errors.As(err, &d) {
-		return d.Code
-	}
-	return ""
 }
 
 func TestSettings(t *testing.T) {
@@ -117,7 +110,7 @@ func TestClassify(t *testing.T) {
 			t.Fatal(err)
 		}
 		op, err := protocol(t).Classify(method, path, values, nil)
-		if code(err) != tc.code {
+		if ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: %v, expected %q", tc.request, err, tc.code)
 		}
 		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
@@ -215,7 +208,7 @@ func TestPublish(t *testing.T) {
 		}
 	}
 	for cut := range len(whole) {
-		if _, _, err := judge(t, whole[:cut], 1<<20); code(err) != model.CodeTruncated && code(err) != model.CodeMissingField {
+		if _, _, err := judge(t, whole[:cut], 1<<20); ecosystemtest.Code(err) != model.CodeTruncated && ecosystemtest.Code(err) != model.CodeMissingField {
 			t.Fatalf("cut after %d bytes: %v", cut, err)
 		}
 	}
@@ -246,7 +239,7 @@ func TestDocumentRefusals(t *testing.T) {
 		if edited == document {
 			t.Fatalf("%s: nothing was edited", tc.name)
 		}
-		if _, _, err := judge(t, body(edited, widget(t)), 7); code(err) != tc.code {
+		if _, _, err := judge(t, body(edited, widget(t)), 7); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: %v, expected %s", tc.name, err, tc.code)
 		}
 	}
@@ -276,7 +269,7 @@ func TestFramingRefusals(t *testing.T) {
 		"a document of four gigabytes": {append([]byte{255, 255, 255, 255}, whole[4:]...), model.CodeMalformedUpload},
 		"nothing":                      {nil, model.CodeTruncated},
 	} {
-		if _, _, err := judge(t, tc.body, 11); code(err) != tc.code {
+		if _, _, err := judge(t, tc.body, 11); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: %v, expected %s", name, err, tc.code)
 		}
 	}
@@ -318,7 +311,7 @@ func TestCrateRefusals(t *testing.T) {
 		"a manifest that is too large":   {pack(t, file(top+"Cargo.toml", manifest+strings.Repeat("#", 512<<10))), model.CodeMalformedUpload},
 		"a manifest that is nested deep": {pack(t, file(top+"Cargo.toml", manifest+"x = "+strings.Repeat("[", 500<<10))), model.CodeMalformedUpload},
 	} {
-		if _, _, err := judge(t, body(document, tc.crate), 1<<20); code(err) != tc.code {
+		if _, _, err := judge(t, body(document, tc.crate), 1<<20); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: %v, expected %s", name, err, tc.code)
 		}
 	}
@@ -375,7 +368,7 @@ func TestExchange(t *testing.T) {
 			header.Set("Authorization", tc.authorization)
 		}
 		got, err := exchanger.ParseExchange(tc.op, header, []byte(tc.body))
-		if diff := cmp.Diff(model.Exchange{Token: tc.want}, got); code(err) != tc.code || diff != "" {
+		if diff := cmp.Diff(model.Exchange{Token: tc.want}, got); ecosystemtest.Code(err) != tc.code || diff != "" {
 			t.Errorf("%s %q %s: %v\n%s", tc.op.Kind, tc.authorization, tc.body, err, diff)
 		}
 	}

@@ -2,7 +2,6 @@ package generic_test
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"net/http"
 	"net/url"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -66,7 +66,7 @@ func TestLayouts(t *testing.T) {
 	} {
 		op, err := protocol(t, tc.layout).Classify(http.MethodPut, tc.path, nil, nil)
 		if tc.want == nil {
-			if code(err) != model.CodeUnsupportedOperation {
+			if ecosystemtest.Code(err) != model.CodeUnsupportedOperation {
 				t.Errorf("%s takes %q: %+v, %v", tc.layout, tc.path, op, err)
 			}
 			continue
@@ -76,14 +76,6 @@ func TestLayouts(t *testing.T) {
 			t.Errorf("%s, %s: %v\n%s", tc.layout, tc.path, err, diff)
 		}
 	}
-}
-
-func code(err error) model.Code {
-	var d *model.Denial
-	if errors.As(err, &d) {
-		return d.Code
-	}
-	return ""
 }
 
 func TestLayoutErrors(t *testing.T) {
@@ -139,7 +131,7 @@ func TestClassify(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			op, err := protocol(t, usual).Classify(tc.method, tc.path, tc.query, tc.header)
-			if code(err) != tc.code {
+			if ecosystemtest.Code(err) != tc.code {
 				t.Fatalf("got %v, expected %s", err, tc.code)
 			}
 			if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
@@ -169,11 +161,11 @@ func TestBody(t *testing.T) {
 				t.Fatalf("after %d bytes %d may leave, %v", i+1, release, err)
 			}
 		}
-		if err := s.Finish(); code(err) != tc.want {
+		if err := s.Finish(); ecosystemtest.Code(err) != tc.want {
 			t.Errorf("%q, %q: %v", tc.body, tc.declared, err)
 		}
 	}
-	if _, err := protocol(t, usual).Open(model.Operation{Name: "delete"}, nil); code(err) != model.CodeUnsupportedOperation {
+	if _, err := protocol(t, usual).Open(model.Operation{Name: "delete"}, nil); ecosystemtest.Code(err) != model.CodeUnsupportedOperation {
 		t.Errorf("a deletion has a body: %v", err)
 	}
 }

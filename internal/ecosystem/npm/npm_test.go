@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/ecosystem/npm"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -33,14 +33,6 @@ func protocol(tb testing.TB) ecosystem.Ecosystem {
 		tb.Fatal(err)
 	}
 	return eco
-}
-
-func code(err error) model.Code {
-	var d *model.Denial
-	if errors.As(err, &d) {
-		return d.Code
-	}
-	return ""
 }
 
 func TestSettings(t *testing.T) {
@@ -131,7 +123,7 @@ func TestClassify(t *testing.T) {
 			t.Fatal(err)
 		}
 		op, err := protocol(t).Classify(tc.method, path, values, http.Header{"Npm-Command": {tc.command}})
-		if code(err) != tc.code {
+		if ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s %s: %v, expected %q", tc.method, tc.path, err, tc.code)
 		}
 		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
@@ -259,7 +251,7 @@ func TestPublishRefusals(t *testing.T) {
 				if edited == doc {
 					continue // yarn's has no tags, and another order
 				}
-				if release, _, _, err := scan(t, operation(t, "PUT", "/@acme%2fwidget", "publish"), edited, 64); code(err) != tc.code || release > int64(len(edited)-1) {
+				if release, _, _, err := scan(t, operation(t, "PUT", "/@acme%2fwidget", "publish"), edited, 64); ecosystemtest.Code(err) != tc.code || release > int64(len(edited)-1) {
 					t.Errorf("got %v with %d of %d bytes released, expected %s\n%s", err, release, len(edited), tc.code, edited)
 				}
 			}
@@ -272,7 +264,7 @@ func TestPublishRefusals(t *testing.T) {
 		}
 	}
 	neither := strings.NewReplacer(`"shasum":`, `"x":`, `"integrity":`, `"y":`).Replace(document())
-	if _, _, _, err := scan(t, operation(t, "PUT", "/@acme%2fwidget", "publish"), neither, 64); code(err) != model.CodeMissingField {
+	if _, _, _, err := scan(t, operation(t, "PUT", "/@acme%2fwidget", "publish"), neither, 64); ecosystemtest.Code(err) != model.CodeMissingField {
 		t.Errorf("without a digest: %v", err)
 	}
 }
@@ -293,7 +285,7 @@ func TestContentType(t *testing.T) {
 		}
 	}
 	two := http.Header{"Content-Type": {"application/json", "application/json"}}
-	if _, err := protocol(t).Open(operation(t, "PUT", "/@acme%2fwidget", "publish"), two); code(err) != model.CodeMalformedUpload {
+	if _, err := protocol(t).Open(operation(t, "PUT", "/@acme%2fwidget", "publish"), two); ecosystemtest.Code(err) != model.CodeMalformedUpload {
 		t.Errorf("two lines: %v", err)
 	}
 }
@@ -314,7 +306,7 @@ func TestChange(t *testing.T) {
 		for _, op := range []model.Operation{operation(t, "PUT", "/@acme%2fwidget", "deprecate"), operation(t, "PUT", "/@acme%2fwidget/-rev/5-ab", "")} {
 			edited := strings.Replace(doc, tc.old, tc.with, 1)
 			release, target, _, err := scan(t, op, edited, 16)
-			if code(err) != tc.code || release > int64(len(edited)) || err == nil && target != op.Targets[0] {
+			if ecosystemtest.Code(err) != tc.code || release > int64(len(edited)) || err == nil && target != op.Targets[0] {
 				t.Errorf("%s, %s: %v, %+v", op.Name, tc.name, err, target)
 			}
 		}
@@ -327,7 +319,7 @@ func TestTag(t *testing.T) {
 		`"1.0.0`: model.CodeTruncated, ``: model.CodeTruncated, `"1.0.0""2.0.0"`: model.CodeMalformedUpload,
 	} {
 		_, target, _, err := scan(t, operation(t, "PUT", "/-/package/@acme%2fwidget/dist-tags/next", ""), body, 3)
-		if code(err) != want {
+		if ecosystemtest.Code(err) != want {
 			t.Errorf("%s: %v, expected %q", body, err, want)
 		}
 		if err == nil && (target.Version != "1.0.0" || target.Versionless || target.File != "dist-tags/next") {
@@ -363,7 +355,7 @@ func TestExchange(t *testing.T) {
 		if err == nil {
 			got, err = exchanger.ParseExchange(op, header, nil)
 		}
-		if diff := cmp.Diff(tc.want, got); code(err) != tc.code || diff != "" {
+		if diff := cmp.Diff(tc.want, got); ecosystemtest.Code(err) != tc.code || diff != "" {
 			t.Errorf("%s %s %q: %v\n%s", tc.method, tc.path, tc.authorization, err, diff)
 		}
 	}

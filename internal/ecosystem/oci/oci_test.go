@@ -6,7 +6,6 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -37,14 +37,6 @@ func protocol(tb testing.TB) ecosystem.Ecosystem {
 		tb.Fatal(err)
 	}
 	return eco
-}
-
-func code(err error) model.Code {
-	var d *model.Denial
-	if errors.As(err, &d) {
-		return d.Code
-	}
-	return ""
 }
 
 func TestSettings(t *testing.T) {
@@ -182,7 +174,7 @@ func TestClassify(t *testing.T) {
 			t.Fatal(err)
 		}
 		op, err := protocol(t).Classify(method, path, values, nil)
-		if code(err) != tc.code {
+		if ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: %v, expected %q", tc.request, err, tc.code)
 		}
 		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
@@ -237,7 +229,7 @@ func TestManifest(t *testing.T) {
 			}
 		}
 		for cut := range len(image) {
-			if release, _, _, err := scan(t, request, imageType, image[:cut], 16); code(err) != model.CodeTruncated || release > int64(cut) {
+			if release, _, _, err := scan(t, request, imageType, image[:cut], 16); ecosystemtest.Code(err) != model.CodeTruncated || release > int64(cut) {
 				t.Fatalf("%s: cut after %d: %v", request, cut, err)
 			}
 		}
@@ -262,7 +254,7 @@ func TestManifest(t *testing.T) {
 		{"without a type of its own", byTag, imageType, `"mediaType":"` + imageType + `",`, ``, ""},
 	} {
 		edited := strings.Replace(image, tc.old, tc.with, 1)
-		if _, _, _, err := scan(t, tc.request, tc.contentType, edited, 1<<20); code(err) != tc.code {
+		if _, _, _, err := scan(t, tc.request, tc.contentType, edited, 1<<20); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: %v, expected %q", tc.name, err, tc.code)
 		}
 	}
@@ -286,7 +278,7 @@ func TestBlob(t *testing.T) {
 		{"PATCH /v2/acme/widget/blobs/uploads/1", content, ""},
 	} {
 		release, _, artifact, err := scan(t, tc.request, "application/octet-stream", tc.body, 5)
-		if code(err) != tc.code || release > max(0, int64(len(tc.body)-1)) {
+		if ecosystemtest.Code(err) != tc.code || release > max(0, int64(len(tc.body)-1)) {
 			t.Errorf("%s: %v, %d of %d released", tc.request, err, release, len(tc.body))
 		}
 		if err == nil && tc.body != "" && artifact.SHA256 != sum {
@@ -340,7 +332,7 @@ func TestExchange(t *testing.T) {
 			header.Set("Authorization", tc.authorization)
 		}
 		got, err := exchanger.ParseExchange(op, header, []byte(tc.form))
-		if diff := cmp.Diff(tc.want, got); code(err) != tc.code || diff != "" {
+		if diff := cmp.Diff(tc.want, got); ecosystemtest.Code(err) != tc.code || diff != "" {
 			t.Errorf("%s %s: %v\n%s", tc.request, tc.form, err, diff)
 		}
 	}
