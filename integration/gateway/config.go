@@ -21,6 +21,8 @@ type Site struct {
 	Mode string
 	// Upstream replaces the registry's own address: a tap, or a port where nothing listens.
 	Upstream string
+	// Beside are further registries of the same host, each below a path of its own; only their Registry, Name and Ecosystem count.
+	Beside []Site
 	// Lines are further lines of the registry's block, Passthrough those beside it.
 	Lines, Passthrough []string
 }
@@ -81,8 +83,11 @@ func (c Config) site(b *strings.Builder, s Site, pki *PKI) {
 	if ecosystem == "" {
 		ecosystem = "pypi"
 	}
-	fmt.Fprintf(b, "\nhttps://%s {\n\ttls %s %s\n\tlog\n\ttrusted_publishing {\n\t\tregistry %s %s %s {\n",
-		s.Host(), pki.ChainFile, pki.KeyFile, s.Name, ecosystem, s.Public())
+	fmt.Fprintf(b, "\nhttps://%s {\n\ttls %s %s\n\tlog\n\ttrusted_publishing {\n", s.Host(), pki.ChainFile, pki.KeyFile)
+	for _, other := range s.Beside {
+		fmt.Fprintf(b, "\t\tregistry %s %s https://%s%s {\n%s\t\t}\n", other.Name, other.Ecosystem, s.Host(), other.Registry.Path, indent(3, other.Registry.Credential))
+	}
+	fmt.Fprintf(b, "\t\tregistry %s %s %s {\n", s.Name, ecosystem, s.Public())
 	b.WriteString(indent(3, s.Registry.Credential))
 	if s.Mode != "" {
 		b.WriteString(indent(3, "mode "+s.Mode))
@@ -94,7 +99,14 @@ func (c Config) site(b *strings.Builder, s Site, pki *PKI) {
 	for _, line := range s.Passthrough {
 		b.WriteString(indent(2, "passthrough "+line))
 	}
-	fmt.Fprintf(b, "\t}\n\treverse_proxy %s {\n\t\ttransport http {\n\t\t\tkeepalive_idle_conns_per_host 256\n\t\t}\n\t}\n}\n", upstream)
+	b.WriteString("\t}\n")
+	for _, other := range s.Beside {
+		fmt.Fprintf(b, "\treverse_proxy %s* %s\n", other.Registry.Path, other.Registry.Addr)
+	}
+	if len(s.Beside) > 0 {
+		upstream = s.Registry.Path + "* " + upstream
+	}
+	fmt.Fprintf(b, "\treverse_proxy %s {\n\t\ttransport http {\n\t\t\tkeepalive_idle_conns_per_host 256\n\t\t}\n\t}\n}\n", upstream)
 }
 
 // indent sets each line of a text under the given number of tabs.
