@@ -11,6 +11,7 @@ import (
 	auditlog "github.com/trustpub/trustpub/internal/audit/log"
 	"github.com/trustpub/trustpub/internal/credential/devpi"
 	"github.com/trustpub/trustpub/internal/credential/distribution"
+	"github.com/trustpub/trustpub/internal/credential/gitea"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
@@ -42,6 +43,7 @@ func init() {
 	RegisterCredential(static.Kind)
 	RegisterCredential(devpi.Kind)
 	RegisterCredential(distribution.Kind)
+	RegisterCredential(gitea.Kind)
 
 	RegisterStore(local.Kind)
 	RegisterStore(memory.Kind)

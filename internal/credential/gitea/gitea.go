@@ -1,0 +1,168 @@
+// Package gitea is the credential source for Gitea's package registry. For each request it mints an access token that may do
+// nothing but write packages (for a read: read them), and deletes it as soon as the request is over.
+//
+// Gitea's tokens know no expiry and no package: the token's name carries the time after which it is an orphan, and what it may do
+// beyond the package is decided by the rights of its user, so each owner of packages has a bot of its own.
+package gitea
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/credential"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// The lifetimes of tokens.
+const (
+	DefaultLifetime = 15 * time.Minute
+	MinLifetime     = time.Minute
+	MaxLifetime     = 24 * time.Hour
+)
+
+// Kind registers the source.
+var Kind = credential.Kind{Name: "gitea", New: func() credential.Config { return new(Config) }}
+
+// Config is the configuration.
+type Config struct {
+	// URL is where the gateway reaches Gitea: `url http://gitea:3000`. Required.
+	URL string `json:"url"`
+	// User is the bot's name. Required.
+	User string `json:"user"`
+	// Password is where the bot's password is: `password SECRET`. Required.
+	Password model.Secret `json:"password"`
+	// Lifetime is the longest time a token is left alone: one that is still there afterwards is deleted. Default: 15m.
+	Lifetime model.Duration `json:"lifetime,omitempty"`
+
+	// now is the clock of tests.
+	now func() time.Time
+}
+
+// source mints tokens of one user's.
+type source struct {
+	registry, ecosystem string
+	api                 api
+	lifetime            time.Duration
+	now                 func() time.Time
+	logger              *slog.Logger
+	// swept is when orphans were last looked for, in seconds; zero: not since the start.
+	swept atomic.Int64
+}
+
+var (
+	_ credential.Config = (*Config)(nil)
+	_ credential.Source = (*source)(nil)
+)
+
+// Provision checks the configuration. A password that can't be read yet is a warning: it is read again at each use.
+func (c *Config) Provision(env credential.Env) (credential.Source, error) {
+	s, err := c.source(env)
+	if err != nil {
+		return nil, fmt.Errorf("credential gitea of registry %q: %w", env.Registry, err)
+	}
+	if _, err := s.api.password.Resolve(); err != nil {
+		env.Logger.Warn("the bot's password can't be read yet; uploads are refused until it can",
+			"registry", env.Registry, "credential", Kind.Name, "error", err)
+	}
+	return s, nil
+}
+
+// userName allows what Gitea allows in a user's name, and nothing that a URL or a Basic credential could read in another way.
+var userName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+func (c *Config) source(env credential.Env) (*source, error) {
+	base, err := checkURL(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	if !userName.MatchString(c.User) {
+		return nil, fmt.Errorf("user is %q, expected the name of the bot that writes the packages", model.OneLine(c.User, 100))
+	}
+	if c.Password == "" {
+		return nil, errors.New("password is absent, expected password {file./absolute/path} or password {env.NAME}")
+	}
+	if err := c.Password.Validate(); err != nil {
+		return nil, fmt.Errorf("password: %w", err)
+	}
+	lifetime := time.Duration(c.Lifetime)
+	if lifetime == 0 {
+		lifetime = DefaultLifetime
+	}
+	if lifetime < MinLifetime || lifetime > MaxLifetime {
+		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", lifetime, MinLifetime, MaxLifetime)
+	}
+	now := c.now
+	if now == nil {
+		now = time.Now
+	}
+	return &source{
+		registry: env.Registry, ecosystem: env.Ecosystem, lifetime: lifetime, now: now, logger: env.Logger,
+		api: newAPI(base, c.User, c.Password),
+	}, nil
+}
+
+// checkURL accepts the base of an HTTP server, below a path or not.
+func checkURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	switch {
+	case text == "":
+		return "", errors.New("url is absent, expected where the gateway reaches Gitea: url http://gitea:3000")
+	case err != nil:
+		return "", errors.New("url can't be parsed, expected one like http://gitea:3000")
+	case u.User != nil: // a password, which the message must not quote
+		return "", errors.New("url has a user or a password, expected them as user and password")
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.RawQuery != "", u.ForceQuery, u.Fragment != "":
+		return "", fmt.Errorf("url is %q, expected one like http://gitea:3000", model.OneLine(text, 100))
+	}
+	return strings.TrimRight(u.String(), "/"), nil
+}
+
+// Issue mints a token for one request.
+func (s *source) Issue(ctx context.Context, target model.Target, _ *model.Identity) (model.Credential, error) {
+	c, err := s.mint(ctx, target)
+	if err != nil {
+		return model.Credential{}, fmt.Errorf("credential gitea: %w", err)
+	}
+	s.sweep(ctx)
+	return c, nil
+}
+
+func (s *source) mint(ctx context.Context, target model.Target) (model.Credential, error) {
+	if target.Registry != s.registry {
+		return model.Credential{}, fmt.Errorf("registry is %q, expected %q", target.Registry, s.registry)
+	}
+	scope := "write:package"
+	if target.Action == model.ActionRead {
+		scope = "read:package"
+	}
+	expires := s.now().Add(s.lifetime).Truncate(time.Second)
+	made, err := s.api.create(ctx, tokenName(expires), scope)
+	if err != nil {
+		return model.Credential{}, err
+	}
+	c := s.form(made.Secret)
+	c.Expiry = expires
+	c.Revoke = func(ctx context.Context) error {
+		if err := s.api.remove(ctx, made.ID); err != nil {
+			return fmt.Errorf("credential gitea: %w", err)
+		}
+		return nil
+	}
+	return c, nil
+}
+
+// form is how Gitea takes the token. Below /v2/ it takes it as a password only, and ignores the user's name; everywhere else as a
+// bearer token, NuGet's endpoints among them.
+func (s *source) form(token string) model.Credential {
+	if s.ecosystem == "oci" {
+		return model.Basic(s.api.user, token)
+	}
+	return model.Bearer(token)
+}
