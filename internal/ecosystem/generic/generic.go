@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
@@ -89,11 +88,7 @@ func (p *protocol) plain(method, path string, query url.Values, header http.Head
 	if len(query) > 0 {
 		return model.Deny(model.CodeMalformedUpload).Differ("query", "present", "none")
 	}
-	media, _, _ := strings.Cut(header.Get("Content-Type"), ";")
-	if media = strings.ToLower(strings.TrimSpace(media)); method == http.MethodPost && (strings.HasPrefix(media, "multipart/") || media == "application/x-www-form-urlencoded") {
-		return model.Deny(model.CodeMalformedUpload).Differ("Content-Type", brief(media), "the file itself, not a form")
-	}
-	return nil
+	return upload.NotAForm(header)
 }
 
 func (p *protocol) unsupported(method, path string) *model.Denial {

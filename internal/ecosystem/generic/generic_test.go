@@ -122,6 +122,8 @@ func TestClassify(t *testing.T) {
 		{name: "a deletion of a folder", method: "DELETE", path: "/widget/1.0", code: model.CodeUnsupportedOperation},
 		{name: "a post", method: "POST", path: path, want: model.Operation{Kind: "publish", Name: "upload", Action: "publish", Body: model.BodyStream, Once: true, Targets: target("publish", "widget", "1.0", "widget.tar.gz")}},
 		{name: "a post of a form", method: "POST", path: path, header: form, code: model.CodeMalformedUpload},
+		{name: "a put of a form", method: "PUT", path: path, header: form, code: model.CodeMalformedUpload},
+		{name: "a form in a second line", method: "PUT", path: path, header: http.Header{"Content-Type": {"text/plain", "application/x-www-form-urlencoded"}}, code: model.CodeMalformedUpload},
 		{name: "a query", method: "PUT", path: path, query: url.Values{"x": {"y"}}, code: model.CodeMalformedUpload},
 		{name: "a folder", method: "MKCOL", path: "/widget", code: model.CodeUnsupportedOperation},
 		{name: "a copy", method: "COPY", path: path, code: model.CodeUnsupportedOperation},

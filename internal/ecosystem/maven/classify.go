@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // The names of the operations, as audit, metrics and errors show them.
@@ -18,7 +19,7 @@ const (
 )
 
 // Classify names the operation. The only unsafe one is PUT of a file in the layout of a repository: no client makes another.
-func (p *protocol) Classify(method, path string, query url.Values, _ http.Header) (model.Operation, error) {
+func (p *protocol) Classify(method, path string, query url.Values, header http.Header) (model.Operation, error) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		op := model.Operation{Kind: model.OperationRead, Name: opRead, Action: model.ActionRead}
@@ -28,6 +29,9 @@ func (p *protocol) Classify(method, path string, query url.Values, _ http.Header
 		}
 		return op, nil
 	case http.MethodPut:
+		if err := upload.NotAForm(header); err != nil {
+			return model.Operation{}, err
+		}
 		return p.put(path, query)
 	}
 	return model.Operation{}, model.Deny(model.CodeUnsupportedOperation).

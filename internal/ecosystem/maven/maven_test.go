@@ -115,6 +115,17 @@ func TestClassifyRefuses(t *testing.T) {
 	}
 }
 
+// TestClassifyRefusesForms: some registries keep what is inside a form.
+func TestClassifyRefusesForms(t *testing.T) {
+	for _, media := range []string{"multipart/form-data; boundary=x", " Multipart/Mixed", "application/x-www-form-urlencoded;charset=utf-8"} {
+		header := http.Header{"Content-Type": {"application/java-archive", media}}
+		_, err := protocol(t).Classify(http.MethodPut, "/com/example/widget/1.0/widget-1.0.jar", nil, header)
+		if got := refused(err); got.Code != model.CodeMalformedUpload || got.Field != "Content-Type" {
+			t.Errorf("%s: got %v, expected a refusal of the Content-Type", media, err)
+		}
+	}
+}
+
 func TestClassifyReads(t *testing.T) {
 	for path, want := range map[string]model.Operation{
 		"/com/example/widget/maven-metadata.xml":      {Name: "metadata", Targets: []model.Target{target("read", "com.example:widget", "", "maven-metadata.xml")}},
