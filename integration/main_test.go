@@ -31,6 +31,7 @@ var shared struct {
 	issuer  *issuer.Server
 
 	devpi func() (*registry.Devpi, error)
+	gitea func() (*registry.Gitea, error)
 }
 
 // dependencies tells the go command what the results depend on, beside the test's own sources: the gateway is built by the
@@ -129,6 +130,20 @@ func run(m *testing.M) (code int, err error) {
 		}
 		if d, err := shared.devpi(); err == nil {
 			d.Stop()
+		}
+	}()
+	giteaStarted := false
+	shared.gitea = sync.OnceValues(func() (*registry.Gitea, error) {
+		g, err := registry.StartGitea(ctx, filepath.Join(shared.dir, "gitea"), giteaRoot)
+		giteaStarted = err == nil
+		return g, err
+	})
+	defer func() {
+		if !giteaStarted {
+			return
+		}
+		if g, err := shared.gitea(); err == nil {
+			g.Stop()
 		}
 	}()
 	return m.Run(), nil

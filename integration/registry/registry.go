@@ -1,5 +1,5 @@
 // Package registry runs the real registries of the integration tests, unmodified and each with throw-away data: devpi with
-// devpi-tokens, pypiserver, and a WebDAV store.
+// devpi-tokens, pypiserver, Verdaccio, Gitea, and a WebDAV store.
 package registry
 
 import (
