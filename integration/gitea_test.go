@@ -101,8 +101,35 @@ func TestGiteaTokens(t *testing.T) {
 	}
 }
 
-// TestGiteaWithoutItsPassword: no credential, no upload, and no word of the password.
-func TestGiteaWithoutItsPassword(t *testing.T) {
+// TestGiteaPrivateRead: whoever may publish a package may read it, with a token that only reads.
+func TestGiteaPrivateRead(t *testing.T) {
+	t.Parallel()
+	r := giteaRig(t, "generic", widgetPolicy, withLines("layout /{package}/{version}/{file}"))
+	path := r.reg.Path + "acme-widget/1.0/x.tar.gz"
+	if a := r.send(t, http.MethodPut, path, bearer(r.identity(nil)), []byte("content")); a.Status != http.StatusCreated {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	server, err := shared.gitea()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Hide(t.Context(), strings.Split(r.reg.Path, "/")[3]); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.send(t, http.MethodGet, path, nil, nil); a.Status != http.StatusUnauthorized {
+		t.Errorf("without a credential: %d %s", a.Status, a.Body)
+	}
+	if a := r.send(t, http.MethodGet, path, bearer(r.identity(nil)), nil); a.Status != http.StatusOK || a.Body != "content" {
+		t.Errorf("with an identity token: %d %s", a.Status, a.Body)
+	}
+	if a := r.send(t, http.MethodGet, path, bearer(r.identity(otherRepository)), nil); a.Status/100 == 2 {
+		t.Errorf("of another repository: %d %s", a.Status, a.Body)
+	}
+	r.onlyForeign(t)
+}
+
+// TestGiteaRefusesTheBot: a password that is not the user's makes no token, so there is no upload.
+func TestGiteaRefusesTheBot(t *testing.T) {
 	t.Parallel()
 	reg := newGitea(t, "generic")
 	reg.Credential = strings.Replace(reg.Credential, "user "+reg.User, "user nobody", 1)

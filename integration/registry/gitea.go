@@ -148,6 +148,11 @@ func (g *Gitea) Mint(ctx context.Context, bot, name string, scopes ...string) (s
 	return made.Token, err
 }
 
+// Hide makes an organisation private, so that reading needs a credential.
+func (g *Gitea) Hide(ctx context.Context, owner string) error {
+	return g.call(ctx, giteaAdmin, giteaAdminPassword, http.MethodPatch, "/orgs/"+owner, map[string]string{"visibility": "private"}, nil)
+}
+
 // Tokens lists the names of a bot's tokens.
 func (g *Gitea) Tokens(ctx context.Context, bot string) ([]string, error) {
 	var tokens []struct {
