@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/integration/client"
+	"github.com/trustpub/trustpub/integration/process"
 	"github.com/trustpub/trustpub/integration/registry"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -426,4 +428,106 @@ func TestGiteaReadsNoForms(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGiteaCargo publishes with cargo by the sparse index of a private organisation: every request of cargo's has the token, those for
+// the index among them.
+func TestGiteaCargo(t *testing.T) {
+	t.Parallel()
+	port, err := process.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := registry.StartGitea(t.Context(), t.TempDir(), fmt.Sprintf("https://localhost:%d/", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	reg, err := server.Owner(t.Context(), "acme", "cargo")
+	if err == nil {
+		err = server.Hide(t.Context(), "acme")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg.PublicPort = port
+	r := startRig(t, reg, withEcosystem("cargo"), withPolicy("widget.yaml", cargoPolicy))
+	publish := func(token, name, version string) client.Result {
+		got, err := r.home(nil).CargoPublish(t.Context(), "sparse+"+r.site.Public(), token, name, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	exchange := func() string {
+		body := []byte(`{"jwt":"` + r.identity(nil) + `"}`)
+		a := r.send(t, http.MethodPost, r.reg.Path+"api/v1/trusted_publishing/tokens", http.Header{"Content-Type": {"application/json"}}, body)
+		var minted struct {
+			Token string `json:"token"`
+		}
+		if err := json.Unmarshal([]byte(a.Body), &minted); err != nil || minted.Token == "" {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		return minted.Token
+	}
+	if got := publish(exchange(), "acme-widget", "1.0.0"); got.Code != 0 {
+		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+	}
+	if got := publish(r.identity(nil), "acme-widget", "1.1.0"); got.Code != 0 {
+		t.Fatalf("an identity token sent directly: exit status %d\n%s", got.Code, got.Output)
+	}
+	r.stores(t, "acme-widget/1.0.0/acme-widget-1.0.0.crate", "acme-widget/1.1.0/acme-widget-1.1.0.crate")
+	r.unchanged(t, func() {
+		for name, token := range map[string]string{"acme-gadget": exchange(), "acme-widget": r.identity(otherRepository)} {
+			if got := publish(token, name, "2.0.0"); got.Code == 0 || !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {
+				t.Errorf("%s: exit status %d\n%s", name, got.Code, got.Output)
+			}
+		}
+		header := with(bearer(exchange()), "Content-Type", "multipart/form-data; boundary=x")
+		refused(t, r.send(t, http.MethodPut, r.reg.Path+"api/v1/crates/new", header, crateBody(t, "acme-widget", "3.0.0")), http.StatusBadRequest, model.CodeMalformedUpload)
+	})
+}
+
+// TestGiteaContainers pushes an image with crane into an organisation, whose packages Gitea keeps below /v2/.
+func TestGiteaContainers(t *testing.T) {
+	t.Parallel()
+	if err := dependencies(); err != nil {
+		t.Fatal(err)
+	}
+	reg := newGitea(t, "container")
+	owner := strings.Split(reg.Path, "/")[3]
+	reg.Path = "/v2/"
+	r := startRig(t, reg, withEcosystem("oci"), withPolicy("widget.yaml", strings.Replace(ociPolicy, "[acme/widget, acme/gadget]", "["+owner+"/widget, "+owner+"/gadget]", 1)))
+	push := func(password, image string) client.Result {
+		got, err := r.home(nil).Crane(t.Context(), r.site.Host(), password, owner+"/"+image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	used := r.identity(nil)
+	if got := push(used, "widget:1.0.0"); got.Code != 0 {
+		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+	}
+	if tags := r.tags(t, owner+"/widget"); tags != "1.0.0" {
+		t.Errorf("the tags are %q", tags)
+	}
+	for name, tc := range map[string]struct {
+		password, image string
+		code            model.Code
+	}{
+		"a tag that exists":   {used, "widget:1.0.0", model.CodeAlreadyExists},
+		"another repository":  {used, "gadget:1.0.0", model.CodeReplayed},
+		"one of others":       {r.identity(nil), "other:1.0.0", model.CodeNoMatchingPolicy},
+		"another publisher":   {r.identity(otherRepository), "widget:2.0.0", model.CodeNoMatchingPolicy},
+		"the bot's own token": {r.reg.Password, "widget:2.0.0", model.CodeTrustedPublishingOnly},
+	} {
+		if got := push(tc.password, tc.image); got.Code == 0 || !strings.Contains(got.Output, string(tc.code)) {
+			t.Errorf("%s: exit status %d, expected %s\n%s", name, got.Code, tc.code, got.Output)
+		}
+	}
+	if tags := r.tags(t, owner+"/widget"); tags != "1.0.0" {
+		t.Errorf("after the refusals the tags are %q", tags)
+	}
+	r.onlyForeign(t)
 }

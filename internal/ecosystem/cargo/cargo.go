@@ -53,9 +53,12 @@ func (*protocol) Carriers() []string { return nil }
 func (*protocol) DefaultBody() string { return "spool" }
 
 // Open makes the scanner of a publish.
-func (p *protocol) Open(op model.Operation, _ http.Header) (upload.Scanner, error) {
+func (p *protocol) Open(op model.Operation, header http.Header) (upload.Scanner, error) {
 	if op.Name != opPublish {
 		return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, opPublish)
+	}
+	if err := upload.NotAForm(header); err != nil {
+		return nil, err
 	}
 	return newPublish(p.target("", model.ActionPublish)), nil
 }

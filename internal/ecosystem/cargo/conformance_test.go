@@ -31,6 +31,10 @@ func TestConformance(t *testing.T) {
 		Edits: []ecosystemtest.Edit{
 			edit("another package", "acme-widget", "acme-gadget", model.CodePackageMismatch),
 			edit("a name twice", `"features":{}`, `"name":"x"`, model.CodeDuplicateField),
+			{
+				Name: "a form", Code: model.CodeMalformedUpload,
+				Request: ecosystemtest.Request{Method: http.MethodPut, Path: path, Header: http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, Body: body(document, crate)},
+			},
 			{Name: "an edited archive", Request: put(body(document, bytes.Replace(crate, crate[20:24], []byte("evil"), 1))), Code: model.CodeMalformedUpload},
 		},
 		Reads: []ecosystemtest.Request{

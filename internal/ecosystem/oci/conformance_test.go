@@ -25,6 +25,12 @@ func TestConformance(t *testing.T) {
 		Publish: put(path, image), Target: tagged("1.0.0", model.ActionPublish), Size: int64(len(image)),
 		Edits: []ecosystemtest.Edit{
 			{Name: "another digest", Request: put("/v2/acme/widget/manifests/"+short, image), Code: model.CodeDigestMismatch},
+			{
+				Name: "a blob in a form", Code: model.CodeMalformedUpload,
+				Request: ecosystemtest.Request{
+					Method: http.MethodPatch, Path: "/v2/acme/widget/blobs/uploads/1", Header: http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, Body: []byte("x"),
+				},
+			},
 			{Name: "a key twice", Request: put(path, strings.Replace(image, `"layers"`, `"config"`, 1)), Code: model.CodeDuplicateField},
 		},
 		Reads: []ecosystemtest.Request{
