@@ -26,8 +26,11 @@ var rooms = []room{
 	{"internal/identity", []string{"internal/provider", "internal/model"}},
 	{"internal/upload", []string{"internal/model"}},
 	{"internal/jsonstream", []string{"internal/model"}},
+	{"internal/multipart", []string{"internal/model"}},
 	{"internal/ecosystem", []string{"internal/upload", "internal/model"}},
-	{"internal/ecosystem/*", []string{"internal/ecosystem", "internal/upload", "internal/jsonstream", "internal/model"}},
+	{"internal/ecosystem/*", []string{
+		"internal/ecosystem", "internal/upload", "internal/jsonstream", "internal/multipart", "internal/model",
+	}},
 	{"internal/credential", []string{"internal/model"}},
 	{"internal/credential/*", []string{"internal/credential", "internal/model"}},
 	{"internal/store", []string{"internal/model"}},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/multipart"
 )
 
 const (
@@ -85,8 +86,8 @@ func newForm(registry string) *form {
 	return &form{registry: registry, hashing: true, seen: map[string]bool{}, values: map[string]string{}, value: make([]byte, 0, maxKept)}
 }
 
-// begin takes the header of a part.
-func (f *form) begin(header []byte, at int64) error {
+// Begin takes the header of a part.
+func (f *form) Begin(header []byte, at int64) error {
 	p, err := parsePart(header)
 	if err != nil {
 		return err
@@ -133,8 +134,8 @@ func (f *form) checkSignature() error {
 	return nil
 }
 
-// data takes a piece of the current part.
-func (f *form) data(p []byte) error {
+// Data takes a piece of the current part.
+func (f *form) Data(p []byte) error {
 	f.size += int64(len(p))
 	if f.inFile {
 		if f.hashing {
@@ -165,8 +166,8 @@ func (f *form) count(n int64) error {
 	return nil
 }
 
-// end closes the current part.
-func (f *form) end() error {
+// End closes the current part.
+func (f *form) End() error {
 	if f.inFile {
 		f.inFile, f.fileDone, f.fileSize = false, true, f.size
 		if f.size == 0 {
@@ -256,4 +257,4 @@ func sameTags(a, b string) bool {
 	return slices.Equal(slices.Compact(as), slices.Compact(bs))
 }
 
-var _ partHandler = (*form)(nil)
+var _ multipart.Handler = (*form)(nil)

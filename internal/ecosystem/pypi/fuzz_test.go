@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	forms "github.com/trustpub/trustpub/internal/multipart"
 )
 
 // FuzzMultipart holds the scanner against itself, with a body whole and cut, and against the standard library's parser: what
@@ -43,7 +45,7 @@ func FuzzMultipart(f *testing.F) {
 
 func oracle(t *testing.T, contentType string, body []byte, v verdict) {
 	t.Helper()
-	boundary, err := parseBoundary(map[string][]string{"Content-Type": {contentType}})
+	boundary, err := forms.Boundary(map[string][]string{"Content-Type": {contentType}})
 	if err != nil {
 		t.Fatal(err)
 	}

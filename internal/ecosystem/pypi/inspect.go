@@ -82,12 +82,12 @@ func (p *protocol) locate(op model.Operation, header http.Header, target model.T
 		if n == 0 && err != nil {
 			return nil, model.Deny(model.CodeSpoolUnavailable).Because(err)
 		}
-		if err := s.split.feed(piece[:n]); err != nil {
+		if err := s.split.Feed(piece[:n]); err != nil {
 			return nil, err
 		}
 		at += int64(n)
 	}
-	if !s.split.closed() || !s.form.fileDone || s.form.target != target {
+	if !s.split.Closed() || !s.form.fileDone || s.form.target != target {
 		return nil, model.Deny(model.CodeInternal).Because(errors.New("the spooled body is not the one that was judged"))
 	}
 	return io.NewSectionReader(body, s.form.fileStart, s.form.fileSize), nil

@@ -2,7 +2,6 @@ package pypi
 
 import (
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 
@@ -17,31 +16,14 @@ type part struct {
 	isFile bool
 }
 
-var (
-	// contentType is the header as every client writes it: one parameter, quoted or not.
-	contentType = regexp.MustCompile(`^multipart/form-data; ?boundary=(?:([0-9A-Za-z'+_.-]{1,70})|"([0-9A-Za-z'()+_,./:=?-]{1,70})")$`)
-	// partLines are the header lines of a part. Everything else that a parser might read differently has no place here: other
-	// headers, other parameters (name*, filename*), other orders, other cases, white space, comments, escapes, unquoted values, and
-	// line breaks that are not CRLF.
-	partLines = regexp.MustCompile(`^Content-Disposition: form-data; name="(:?[a-z][a-z0-9_]{0,63})"` +
-		`(?:; filename="([0-9A-Za-z._+!-]{1,1000})"(?:\r\nContent-Type: application/([0-9A-Za-z.+-]{1,64}))?)?$`)
-)
+// partLines are the header lines of a part. Everything else that a parser might read differently has no place here: other
+// headers, other parameters (name*, filename*), other orders, other cases, white space, comments, escapes, unquoted values, and
+// line breaks that are not CRLF.
+var partLines = regexp.MustCompile(`^Content-Disposition: form-data; name="(:?[a-z][a-z0-9_]{0,63})"` +
+	`(?:; filename="([0-9A-Za-z._+!-]{1,1000})"(?:\r\nContent-Type: application/([0-9A-Za-z.+-]{1,64}))?)?$`)
 
 // maxFileName is what file systems of registries take, in bytes.
 const maxFileName = 255
-
-// parseBoundary reads the boundary from the request's header.
-func parseBoundary(h http.Header) (string, error) {
-	lines := h.Values("Content-Type")
-	if len(lines) != 1 {
-		return "", malformed("Content-Type", strings.Join(lines, ", "), "one line: multipart/form-data; boundary=...")
-	}
-	m := contentType.FindStringSubmatch(lines[0])
-	if m == nil {
-		return "", malformed("Content-Type", brief(lines[0]), "multipart/form-data; boundary=... and nothing more")
-	}
-	return m[1] + m[2], nil
-}
 
 // parsePart reads the header lines of a part.
 func parsePart(header []byte) (part, error) {
@@ -70,3 +52,7 @@ func parsePart(header []byte) (part, error) {
 
 // brief cuts a hostile value to what an error can show.
 func brief(s string) string { return model.OneLine(s, 120) }
+
+func malformed(field, got, want string) *model.Denial {
+	return model.Deny(model.CodeMalformedUpload).Differ(field, got, want)
+}

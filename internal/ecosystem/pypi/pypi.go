@@ -9,6 +9,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/multipart"
 	"github.com/trustpub/trustpub/internal/upload"
 )
 
@@ -47,7 +48,7 @@ func (p *protocol) Open(op model.Operation, header http.Header) (upload.Scanner,
 	if op.Name != opUpload {
 		return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, opUpload)
 	}
-	boundary, err := parseBoundary(header)
+	boundary, err := multipart.Boundary(header)
 	if err != nil {
 		return nil, err
 	}

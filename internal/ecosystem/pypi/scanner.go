@@ -2,12 +2,13 @@ package pypi
 
 import (
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/multipart"
 	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // scanner judges one upload while it flows.
 type scanner struct {
-	split    *splitter
+	split    *multipart.Splitter
 	form     *form
 	release  int64
 	artifact model.Artifact
@@ -15,13 +16,13 @@ type scanner struct {
 
 func newScanner(boundary, registry string) *scanner {
 	f := newForm(registry)
-	return &scanner{form: f, split: newSplitter(boundary, f)}
+	return &scanner{form: f, split: multipart.New(boundary, f)}
 }
 
 // Scan takes the next piece. Nothing leaves before the target is named. Of the file leaves what is surely its data, except
 // its last heldFile bytes; those, the closing boundary and all that follows the file stay behind until Finish.
 func (s *scanner) Scan(p []byte) (int64, error) {
-	if err := s.split.feed(p); err != nil {
+	if err := s.split.Feed(p); err != nil {
 		return s.release, err
 	}
 	if s.form.named {
@@ -39,7 +40,7 @@ func (s *scanner) Target() (model.Target, bool) { return s.form.target, s.form.n
 
 // Finish checks that the body is whole and that the file is the declared one.
 func (s *scanner) Finish() error {
-	if !s.split.closed() {
+	if !s.split.Closed() {
 		return model.Deny(model.CodeTruncated).Differ("body", "cut off", "one that ends with its closing boundary")
 	}
 	if !s.form.fileDone {

@@ -1,4 +1,6 @@
-package pypi
+// Package multipart reads multipart/form-data bodies while they flow, in exactly the form in which upload clients write them: what
+// two parsers could read differently is refused. It knows no protocol; an ecosystem judges the parts.
+package multipart
 
 import (
 	"bytes"
@@ -22,15 +24,17 @@ var (
 	closing   = []byte("--")
 )
 
-// partHandler takes what a splitter finds. The data of one part comes in pieces of any size, none of them kept after the call.
-type partHandler interface {
-	// begin takes the header lines, and the offset in the body at which the part's data begins.
-	begin(header []byte, at int64) error
-	data(p []byte) error
-	end() error
+// Handler takes what a Splitter finds.
+type Handler interface {
+	// Begin takes the header lines of a part, and the offset in the body at which the part's data begins.
+	Begin(header []byte, at int64) error
+	// Data takes the data of one part, in pieces of any size, none of which may be kept after the call.
+	Data(p []byte) error
+	// End ends the part.
+	End() error
 }
 
-// place is where in the grammar a splitter stands.
+// place is where in the grammar a Splitter stands.
 type place int
 
 const (
@@ -43,12 +47,12 @@ const (
 	atEnd                     // nothing more
 )
 
-// splitter is a push parser of multipart bodies, for exactly the form in which upload clients write them: no preamble, no
+// Splitter is a push parser of multipart bodies, for exactly the form in which upload clients write them: no preamble, no
 // epilogue beyond one CRLF, no padding after a boundary. The marker "--boundary" may stand nowhere but in a delimiter, however
 // its line begins and ends, since parsers differ in what they take for a delimiter; boundaries are random, so no honest body
 // has one by accident. The pieces are searched where they lie; only what may be the beginning of a delimiter is copied.
-type splitter struct {
-	parts  partHandler
+type Splitter struct {
+	parts  Handler
 	marker []byte
 	place  place
 	offset int64 // bytes of the body that were taken
@@ -63,15 +67,16 @@ type splitter struct {
 	headered int
 }
 
-func newSplitter(boundary string, parts partHandler) *splitter {
-	return &splitter{parts: parts, marker: []byte("--" + boundary)}
+// New makes a splitter of a body with that boundary.
+func New(boundary string, parts Handler) *Splitter {
+	return &Splitter{parts: parts, marker: []byte("--" + boundary)}
 }
 
 // delimiter is the length of CRLF and marker.
-func (s *splitter) delimiter() int { return len(s.marker) + len(lineBreak) }
+func (s *Splitter) delimiter() int { return len(s.marker) + len(lineBreak) }
 
-// feed takes the next piece.
-func (s *splitter) feed(p []byte) error {
+// Feed takes the next piece.
+func (s *Splitter) Feed(p []byte) error {
 	for len(p) > 0 {
 		n, err := s.step(p)
 		if err != nil {
@@ -84,7 +89,7 @@ func (s *splitter) feed(p []byte) error {
 }
 
 // step takes at least one byte of p.
-func (s *splitter) step(p []byte) (int, error) {
+func (s *Splitter) step(p []byte) (int, error) {
 	switch s.place {
 	case atStart:
 		return s.start(p)
@@ -102,7 +107,7 @@ func (s *splitter) step(p []byte) (int, error) {
 }
 
 // start takes the marker that begins the body.
-func (s *splitter) start(p []byte) (int, error) {
+func (s *Splitter) start(p []byte) (int, error) {
 	want := s.marker[s.pending:]
 	n := min(len(p), len(want))
 	if !bytes.Equal(p[:n], want[:n]) {
@@ -116,7 +121,7 @@ func (s *splitter) start(p []byte) (int, error) {
 }
 
 // markerEnd takes the two bytes that say whether a part or the end follows.
-func (s *splitter) markerEnd(p []byte) (int, error) {
+func (s *Splitter) markerEnd(p []byte) (int, error) {
 	n := copy(s.two[s.pending:], p)
 	s.pending += n
 	if s.pending < len(s.two) {
@@ -135,7 +140,7 @@ func (s *splitter) markerEnd(p []byte) (int, error) {
 }
 
 // headers collects the header lines of a part.
-func (s *splitter) headers(p []byte) (int, error) {
+func (s *Splitter) headers(p []byte) (int, error) {
 	from := max(0, s.headered-len(headerEnd)+1)
 	n := copy(s.header[s.headered:], p)
 	block := s.header[:s.headered+n]
@@ -150,11 +155,11 @@ func (s *splitter) headers(p []byte) (int, error) {
 	end := from + at
 	taken := end + len(headerEnd) - s.headered
 	s.place, s.carried = atData, 0
-	return taken, s.parts.begin(block[:end], s.offset+int64(taken))
+	return taken, s.parts.Begin(block[:end], s.offset+int64(taken))
 }
 
 // body takes data up to a delimiter.
-func (s *splitter) body(p []byte) (int, error) {
+func (s *Splitter) body(p []byte) (int, error) {
 	if s.carried > 0 {
 		if n, done, err := s.across(p); done || err != nil {
 			return n, err
@@ -180,7 +185,7 @@ func (s *splitter) body(p []byte) (int, error) {
 
 // across looks for a marker that begins in the carry, or so early in p that its CRLF is there. It is done with p when it
 // has found one, and when p is too short to be searched by itself.
-func (s *splitter) across(p []byte) (n int, done bool, err error) {
+func (s *Splitter) across(p []byte) (n int, done bool, err error) {
 	reach := min(len(p), s.delimiter()-1)
 	w := s.window[:copy(s.window[:], s.carry[:s.carried])]
 	w = append(w, p[:reach]...)
@@ -189,7 +194,7 @@ func (s *splitter) across(p []byte) (n int, done bool, err error) {
 	case at >= 0 && (at < len(lineBreak) || !bytes.Equal(w[at-len(lineBreak):at], lineBreak)):
 		return 0, true, strayMarker()
 	case at >= 0:
-		if err := s.parts.data(w[:at-len(lineBreak)]); err != nil {
+		if err := s.parts.Data(w[:at-len(lineBreak)]); err != nil {
 			return 0, true, err
 		}
 		n = at + len(s.marker) - s.carried
@@ -198,7 +203,7 @@ func (s *splitter) across(p []byte) (n int, done bool, err error) {
 	case reach == len(p):
 		settled := max(0, len(w)-s.delimiter()+1)
 		if settled > 0 {
-			if err := s.parts.data(w[:settled]); err != nil {
+			if err := s.parts.Data(w[:settled]); err != nil {
 				return 0, true, err
 			}
 		}
@@ -209,27 +214,27 @@ func (s *splitter) across(p []byte) (n int, done bool, err error) {
 }
 
 // flush hands on the carry and then p, which are now known to be data.
-func (s *splitter) flush(p []byte) error {
+func (s *Splitter) flush(p []byte) error {
 	if s.carried > 0 {
 		n := s.carried
 		s.carried = 0
-		if err := s.parts.data(s.carry[:n]); err != nil {
+		if err := s.parts.Data(s.carry[:n]); err != nil {
 			return err
 		}
 	}
 	if len(p) == 0 {
 		return nil
 	}
-	return s.parts.data(p)
+	return s.parts.Data(p)
 }
 
-func (s *splitter) endPart() error {
+func (s *Splitter) endPart() error {
 	s.place, s.pending = atMarkerEnd, 0
-	return s.parts.end()
+	return s.parts.End()
 }
 
 // close takes the CRLF after the closing boundary.
-func (s *splitter) close(p []byte) (int, error) {
+func (s *Splitter) close(p []byte) (int, error) {
 	if p[0] != lineBreak[s.place-atClosed] {
 		return 0, malformed("body", "more after its closing boundary", "nothing")
 	}
@@ -237,8 +242,8 @@ func (s *splitter) close(p []byte) (int, error) {
 	return 1, nil
 }
 
-// closed is true where the body may end.
-func (s *splitter) closed() bool { return s.place == atClosed || s.place == atEnd }
+// Closed is true where the body may end.
+func (s *Splitter) Closed() bool { return s.place == atClosed || s.place == atEnd }
 
 func malformed(field, got, want string) *model.Denial {
 	return model.Deny(model.CodeMalformedUpload).Differ(field, got, want)
