@@ -20,6 +20,7 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem/npm"
 	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
+	"github.com/trustpub/trustpub/internal/ecosystem/rubygems"
 	"github.com/trustpub/trustpub/internal/store/local"
 	"github.com/trustpub/trustpub/internal/store/memory"
 )
@@ -39,6 +40,7 @@ func init() {
 	RegisterEcosystem(npm.Kind)
 	RegisterEcosystem(cargo.Kind)
 	RegisterEcosystem(oci.Kind)
+	RegisterEcosystem(rubygems.Kind)
 
 	RegisterCredential(static.Kind)
 	RegisterCredential(devpi.Kind)

@@ -17,5 +17,5 @@ func cargoName(s string) (string, error) {
 	return strings.ToLower(s), nil
 }
 
-// cargoFold writes a name as registries do that take '-' and '_' for the same, as the public one does.
-func cargoFold(s string) string { return strings.ReplaceAll(s, "_", "-") }
+// dashFold writes a name as registries do that take '-' and '_' for the same, as the public ones of crates and of gems do.
+func dashFold(s string) string { return strings.ReplaceAll(s, "_", "-") }

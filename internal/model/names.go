@@ -20,14 +20,18 @@ type naming struct {
 // namings has one line for each ecosystem whose names policies and registries share.
 var namings = map[string]naming{
 	"cargo": {
-		name: cargoName, fold: cargoFold, version: semanticVersion,
+		name: cargoName, fold: dashFold, version: semanticVersion,
 		actions: []Action{ActionRead, ActionPublish, ActionYank},
 	},
 	"generic": {name: genericName, version: genericVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}},
 	"maven":   {name: mavenName, version: mavenVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease},
 	"npm":     {name: npmName, version: semanticVersion, actions: []Action{ActionRead, ActionPublish, ActionYank, ActionDelete, ActionTag}},
 	"oci":     {name: ociName, version: ociTag, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}, release: ociRelease},
-	"pypi":    {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
+	"rubygems": {
+		name: rubygemsName, fold: dashFold, version: rubygemsVersion,
+		actions: []Action{ActionRead, ActionPublish, ActionYank},
+	},
+	"pypi": {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
 }
 
 // NormalizeName gives the one spelling by which an ecosystem knows a package.

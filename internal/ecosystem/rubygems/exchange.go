@@ -1,0 +1,88 @@
+package rubygems
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+const exchangePath = "/api/v1/oidc/trusted_publisher/exchange_token"
+
+// maxToken bounds a token in the body of an exchange, in bytes.
+const maxToken = 32 << 10
+
+// ClassifyRoot names the exchange.
+func (*protocol) ClassifyRoot(method, _ string, _ url.Values, _ http.Header) (model.Operation, error) {
+	op := model.Operation{Kind: model.OperationExchange, Name: opExchange}
+	if method != http.MethodPost {
+		return op, model.Deny(model.CodeUnsupportedOperation).Differ("method of the exchange", brief(method), http.MethodPost)
+	}
+	return op, nil
+}
+
+// ParseExchange takes the identity token from the JSON body.
+func (*protocol) ParseExchange(_ model.Operation, _ http.Header, body []byte) (model.Exchange, error) {
+	var in struct {
+		JWT string `json:"jwt"`
+	}
+	// The decoder's error may quote the body, which holds a token, so it is dropped.
+	if err := json.Unmarshal(body, &in); err != nil {
+		return model.Exchange{}, model.Deny(model.CodeBadRequest).
+			Differ("body", "something else", `one JSON object with each name once, as in {"jwt": "..."}`)
+	}
+	if in.JWT == "" || len(in.JWT) > maxToken || strings.ContainsFunc(in.JWT, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return model.Exchange{}, model.Deny(model.CodeBadRequest).Differ("jwt in the body", "no token", "the identity token, without spaces or line breaks")
+	}
+	return model.Exchange{Token: in.JWT}, nil
+}
+
+// Minted answers an exchange as the public server does; its clients check every field.
+func (*protocol) Minted(_ model.Operation, token string, expiry time.Time) model.Reply {
+	return jsonReply(http.StatusCreated, struct {
+		Key     string   `json:"rubygems_api_key"`
+		Name    string   `json:"name"`
+		Scopes  []string `json:"scopes"`
+		Expires string   `json:"expires_at"`
+	}{token, "trusted publishing", []string{"push_rubygem"}, expiry.UTC().Format(time.RFC3339)})
+}
+
+// Revoked answers a revocation, which no client asks for.
+func (*protocol) Revoked(model.Operation) model.Reply {
+	return model.Reply{Status: http.StatusNoContent, Header: http.Header{"Cache-Control": {"no-store"}}}
+}
+
+// Discover has nothing to tell: clients are given the audience.
+func (*protocol) Discover(op model.Operation, _ url.Values, _ []ecosystem.Discoverable) (model.Reply, error) {
+	return model.Reply{}, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, opExchange)
+}
+
+// Render writes a denial as a line of text, which gem prints whole, and of an exchange as JSON with "error".
+func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
+	if op.Kind == model.OperationExchange {
+		return jsonReply(d.Status, struct {
+			Error string `json:"error"`
+			Code  string `json:"code"`
+			Event string `json:"event,omitempty"`
+		}{d.Sentence(), string(d.Code), d.Event})
+	}
+	header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Cache-Control": {"no-store"}}
+	if d.Status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", `Basic realm="trustpub"`)
+	}
+	return model.Reply{Status: d.Status, Header: header, Body: []byte(d.Sentence() + "\n"), Reason: d.Sentence()}
+}
+
+// jsonReply writes an answer that no cache may keep.
+func jsonReply(status int, v any) model.Reply {
+	body, err := json.Marshal(v)
+	if err != nil { // not for the types of this package
+		return model.Reply{Status: http.StatusInternalServerError}
+	}
+	return model.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, Body: body}
+}
