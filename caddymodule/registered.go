@@ -18,6 +18,7 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
 	"github.com/trustpub/trustpub/internal/ecosystem/maven"
 	"github.com/trustpub/trustpub/internal/ecosystem/npm"
+	"github.com/trustpub/trustpub/internal/ecosystem/nuget"
 	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
 	"github.com/trustpub/trustpub/internal/ecosystem/rubygems"
@@ -41,6 +42,7 @@ func init() {
 	RegisterEcosystem(cargo.Kind)
 	RegisterEcosystem(oci.Kind)
 	RegisterEcosystem(rubygems.Kind)
+	RegisterEcosystem(nuget.Kind)
 
 	RegisterCredential(static.Kind)
 	RegisterCredential(devpi.Kind)

@@ -27,9 +27,10 @@ var rooms = []room{
 	{"internal/upload", []string{"internal/model"}},
 	{"internal/jsonstream", []string{"internal/model"}},
 	{"internal/multipart", []string{"internal/model"}},
+	{"internal/zipfile", nil},
 	{"internal/ecosystem", []string{"internal/upload", "internal/model"}},
 	{"internal/ecosystem/*", []string{
-		"internal/ecosystem", "internal/upload", "internal/jsonstream", "internal/multipart", "internal/model",
+		"internal/ecosystem", "internal/upload", "internal/jsonstream", "internal/multipart", "internal/zipfile", "internal/model",
 	}},
 	{"internal/credential", []string{"internal/model"}},
 	{"internal/credential/*", []string{"internal/credential", "internal/model"}},

@@ -26,6 +26,7 @@ var namings = map[string]naming{
 	"generic": {name: genericName, version: genericVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}},
 	"maven":   {name: mavenName, version: mavenVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease},
 	"npm":     {name: npmName, version: semanticVersion, actions: []Action{ActionRead, ActionPublish, ActionYank, ActionDelete, ActionTag}},
+	"nuget":   {name: nugetName, version: nugetVersion, actions: []Action{ActionRead, ActionPublish, ActionDelete}},
 	"oci":     {name: ociName, version: ociTag, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}, release: ociRelease},
 	"rubygems": {
 		name: rubygemsName, fold: dashFold, version: rubygemsVersion,

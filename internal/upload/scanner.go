@@ -2,7 +2,11 @@
 // limits. It knows no ecosystem; an ecosystem supplies a Scanner, which understands the bytes but never holds or sends them.
 package upload
 
-import "github.com/trustpub/trustpub/internal/model"
+import (
+	"io"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
 
 // Scanner judges a body while it flows. It is fed every byte once, in order, in pieces of any size, and must use constant
 // memory apart from capped fields. It is used by one goroutine at a time. Errors are *model.Denial.
@@ -17,4 +21,12 @@ type Scanner interface {
 	Finish() error
 	// Artifact describes the published file; it is valid after Finish returned nil.
 	Artifact() model.Artifact
+}
+
+// Archive is a Scanner of a body that only a look into the whole of it names, as a zip has its directory at its end. Such a body is
+// always spooled.
+type Archive interface {
+	Scanner
+	// Open looks into the whole body, after Finish returned nil; the target is named after it.
+	Open(body io.ReaderAt, size int64) error
 }

@@ -80,6 +80,11 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 	if err := scanner.Finish(); err != nil {
 		return model.Target{}, err
 	}
+	if archive, ok := scanner.(Archive); ok {
+		if err := archive.Open(s, s.size); err != nil {
+			return model.Target{}, err
+		}
+	}
 	target, err := ask()
 	if err == nil && !asked {
 		err = model.Deny(model.CodeMissingField).Differ("target", "", "a package and a version")

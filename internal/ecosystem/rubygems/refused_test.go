@@ -9,8 +9,8 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// TestInvariantOneGemForEveryReader breaks one thing of a gem at a time: each is what some reader takes for another gem.
-func TestInvariantOneGemForEveryReader(t *testing.T) {
+// TestInvariantJudgedBytesAreForwardedBytes breaks one thing of a gem at a time: each is what some reader takes for another gem.
+func TestInvariantJudgedBytesAreForwardedBytes(t *testing.T) {
 	meta, data := zipped(metadata), zipped("data")
 	m, d := entry{"metadata.gz", meta}, entry{"data.tar.gz", data}
 	other := zipped(strings.Replace(metadata, "widget", "other", 1))
