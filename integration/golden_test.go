@@ -20,6 +20,7 @@ var volatile = []struct {
 }{
 	{regexp.MustCompile(`tpub_[\w.-]+`), "<PUBLISH-TOKEN>"},
 	{regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`), "<IDENTITY-TOKEN>"},
+	{regexp.MustCompile(`/api/packages/o[0-9a-f]{12}/`), "/api/packages/<OWNER>/"},
 	{regexp.MustCompile(`localhost%3A\d+`), "<REGISTRY>"},
 	{regexp.MustCompile(`(localhost|127\.0\.0\.1):\d+(/publisher/i[0-9a-f]+)?`), "<REGISTRY>"},
 	{regexp.MustCompile(`/publisher/i[0-9a-f]+`), ""},

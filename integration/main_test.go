@@ -79,7 +79,7 @@ func run(m *testing.M) (code int, err error) {
 			return 1, fmt.Errorf("%s is not on the PATH; the tests deploy with Maven too (Debian: maven, default-jdk)", program)
 		}
 	}
-	for _, tool := range []toolbox.Debian{toolbox.Nginx, toolbox.Skopeo} {
+	for _, tool := range []toolbox.Debian{toolbox.Nginx, toolbox.Skopeo, toolbox.Gem} {
 		if _, err := tool.Program(ctx); err != nil {
 			return 1, err
 		}

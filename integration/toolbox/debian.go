@@ -16,6 +16,8 @@ type Debian struct {
 	Package, Path string
 	// With are further packages that the program needs, and that a Debian system may lack.
 	With []string
+	// Run is the command of a program that is a script, where ROOT is the folder of the packages; empty: the program itself.
+	Run string
 }
 
 // Nginx is the WebDAV server; the package is one file of a megabyte and needs nothing that a Debian system lacks.
@@ -23,6 +25,12 @@ var Nginx = Debian{Package: "nginx", Path: "usr/sbin/nginx"}
 
 // Skopeo is a client of container registries, with the libraries of its signatures.
 var Skopeo = Debian{Package: "skopeo", Path: "usr/bin/skopeo", With: []string{"libgpgme11", "libassuan0"}}
+
+// Gem is the client of RubyGems.
+var Gem = Debian{
+	Package: "ruby-rubygems", Path: "usr/bin/gem", With: []string{"ruby3.1", "libruby3.1", "rubygems-integration", "libyaml-0-2", "libgmp10", "libffi8"},
+	Run: `RUBYLIB="$ROOT/usr/lib/ruby/vendor_ruby:$ROOT/usr/lib/ruby/3.1.0:$(echo "$ROOT"/usr/lib/*-linux-gnu/ruby/3.1.0)" "$ROOT/usr/bin/ruby3.1" "$ROOT/usr/bin/gem3.1"`,
+}
 
 // Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {
@@ -78,7 +86,8 @@ for package in *.deb; do dpkg-deb -x "$package" root; done
 
 // runScript runs a program with the libraries beside it.
 const runScript = `#!/bin/sh
-LD_LIBRARY_PATH="$(echo %[1]s/usr/lib/*-linux-gnu)" exec %[1]s/%[2]s "$@"
+ROOT=%s
+LD_LIBRARY_PATH="$(echo "$ROOT"/usr/lib/*-linux-gnu)" %s "$@"
 `
 
 // unpack fetches the package beside the folder and moves its files there in one step.
@@ -96,8 +105,11 @@ func (d Debian) unpack(ctx context.Context, dir string) error {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	if len(d.With) > 0 {
-		run := filepath.Join(work, "root", "run", filepath.Base(d.Path))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(run), 0o755), os.WriteFile(run, fmt.Appendf(nil, runScript, dir, d.Path), 0o755)); err != nil {
+		run, command := filepath.Join(work, "root", "run", filepath.Base(d.Path)), d.Run
+		if command == "" {
+			command = `"$ROOT/` + d.Path + `"`
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(run), 0o755), os.WriteFile(run, fmt.Appendf(nil, runScript, dir, command), 0o755)); err != nil {
 			return err
 		}
 	}
