@@ -1,0 +1,79 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// fixture is an archive that the ecosystem's own client has built.
+func fixture(t *testing.T, ecosystem, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "internal", "ecosystem", ecosystem, "testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestGiteaRubyGems pushes a gem that gem has built, in the request that gem makes. Gitea takes no version like 1.0.rc1.
+func TestGiteaRubyGems(t *testing.T) {
+	t.Parallel()
+	r := giteaRig(t, "rubygems", strings.Replace(widgetPolicy, "acme-widget", "widget", 1))
+	gem := fixture(t, "rubygems", "widget-1.0.0.gem")
+	push := func(t *testing.T, token string, body []byte) answer {
+		t.Helper()
+		return r.send(t, http.MethodPost, r.reg.Path+"api/v1/gems", http.Header{"Authorization": {token}, "Content-Type": {"application/octet-stream"}}, body)
+	}
+	r.unchanged(t, func() {
+		if a := push(t, r.identity(otherRepository), gem); a.Status != http.StatusForbidden {
+			t.Errorf("of another repository: %d %s", a.Status, a.Body)
+		}
+		if a := push(t, r.identity(nil), append(gem[:len(gem):len(gem)], 'x')); a.Status/100 != 4 {
+			t.Errorf("with text after its end: %d %s", a.Status, a.Body)
+		}
+		if a := push(t, r.reg.Password, gem); a.Status/100 != 4 {
+			t.Errorf("with a stolen token: %d %s", a.Status, a.Body)
+		}
+	})
+	if a := push(t, r.identity(nil), gem); a.Status != http.StatusCreated {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	r.stores(t, "widget/1.0.0/widget-1.0.0.gem")
+	r.onlyForeign(t)
+}
+
+// TestGiteaNuGet pushes a package that nuget has packed, in the form that dotnet sends.
+func TestGiteaNuGet(t *testing.T) {
+	t.Parallel()
+	r := giteaRig(t, "nuget", strings.Replace(widgetPolicy, "acme-widget", "acme.widget", 1))
+	pkg := fixture(t, "nuget", "Acme.Widget.1.0.0-Beta.nupkg")
+	put := func(t *testing.T, token string, pkg []byte) answer {
+		t.Helper()
+		const boundary = "3576595b-8e57-4d70-91bb-701d5aab54ea"
+		body := fmt.Appendf(nil, "--%[1]s\r\nContent-Type: application/octet-stream\r\nContent-Disposition: form-data; name=package; filename=package.nupkg; "+
+			"filename*=utf-8''package.nupkg\r\n\r\n%[2]s\r\n--%[1]s--\r\n", boundary, pkg)
+		return r.send(t, http.MethodPut, r.reg.Path, http.Header{"X-Nuget-Apikey": {token}, "Content-Type": {`multipart/form-data; boundary="` + boundary + `"`}}, body)
+	}
+	r.unchanged(t, func() {
+		refused(t, put(t, r.identity(nil), append(pkg[:len(pkg):len(pkg)], 'x')), http.StatusBadRequest, model.CodeMalformedUpload)
+		if a := put(t, r.identity(otherRepository), pkg); a.Status != http.StatusForbidden {
+			t.Errorf("of another repository: %d %s", a.Status, a.Body)
+		}
+		if a := put(t, r.reg.Password, pkg); a.Status/100 != 4 {
+			t.Errorf("with a stolen token: %d %s", a.Status, a.Body)
+		}
+	})
+	if a := put(t, r.identity(nil), pkg); a.Status != http.StatusCreated {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if paths := r.paths(); len(paths) == 0 || !strings.HasPrefix(strings.ToLower(paths[0]), "acme.widget/1.0.0-beta/") {
+		t.Errorf("gitea holds %v", paths)
+	}
+	r.onlyForeign(t)
+}
