@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // verdict is what an ecosystem makes of a request.
@@ -49,6 +50,11 @@ func (s Suite) judge(tb testing.TB, r Request, size int) (v verdict, err error) 
 	}
 	if err := scanner.Finish(); err != nil {
 		return v, err
+	}
+	if archive, ok := scanner.(upload.Archive); ok {
+		if err := archive.Open(bytes.NewReader(r.Body), int64(len(r.Body))); err != nil {
+			return v, err
+		}
 	}
 	target, named := scanner.Target()
 	if !named {

@@ -106,7 +106,7 @@ func (s Suite) unsafe(t *testing.T) {
 		}
 	}
 	for _, r := range append(requests, s.Unsafe...) {
-		if r.Method == s.Publish.Method && r.Path == s.Publish.Path {
+		if slices.ContainsFunc(append([]Request{s.Publish}, s.Also...), func(p Request) bool { return r.Method == p.Method && r.Path == p.Path }) {
 			continue
 		}
 		if op, err := s.classify(t, r); Code(err) == "" {

@@ -53,6 +53,8 @@ type Suite struct {
 	Opaque bool
 	// Spare is how many bytes at the end of the publish may be absent, as the line break behind the last boundary of a form.
 	Spare int
+	// Also are further requests that publish.
+	Also []Request
 	// Edits must have one that names another package inside than outside, where a body or a path names it twice, and one that names
 	// something twice, where names stand in a body.
 	Edits []Edit

@@ -64,18 +64,21 @@ func (*protocol) Discover(op model.Operation, _ url.Values, _ []ecosystem.Discov
 
 // Render writes a denial as a line of text, which gem prints whole, and of an exchange as JSON with "error".
 func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
+	reply := model.Reply{
+		Status: d.Status, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Cache-Control": {"no-store"}},
+		Body: []byte(d.Sentence() + "\n"), Reason: d.Sentence(),
+	}
 	if op.Kind == model.OperationExchange {
-		return jsonReply(d.Status, struct {
+		reply = jsonReply(d.Status, struct {
 			Error string `json:"error"`
 			Code  string `json:"code"`
 			Event string `json:"event,omitempty"`
 		}{d.Sentence(), string(d.Code), d.Event})
 	}
-	header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Cache-Control": {"no-store"}}
 	if d.Status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", `Basic realm="trustpub"`)
+		reply.Header.Set("WWW-Authenticate", `Basic realm="trustpub"`)
 	}
-	return model.Reply{Status: d.Status, Header: header, Body: []byte(d.Sentence() + "\n"), Reason: d.Sentence()}
+	return reply
 }
 
 // jsonReply writes an answer that no cache may keep.
