@@ -88,7 +88,9 @@ func TestRubyGems(t *testing.T) {
 	})
 	// Gitea reads no form of a DELETE, and answers 500 to gem, with the gateway and without it.
 	yank("acme-widget")
-	r.await(t, "yank that was let through", func(e model.Event) bool { return e.Operation == "yank" && e.UpstreamStatus == http.StatusInternalServerError })
+	r.await(t, "yank that was let through", func(e model.Event) bool {
+		return e.Operation == "yank" && e.UpstreamStatus == http.StatusInternalServerError
+	})
 	r.onlyForeign(t)
 }
 
