@@ -122,6 +122,13 @@ func (s *server) names() []string {
 	return names
 }
 
+// called are the calls so far.
+func (s *server) called() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
 // scopes are those of the token in a credential; nil where there is no such token.
 func (s *server) scopes(c model.Credential) []string {
 	s.mu.Lock()
@@ -261,9 +268,9 @@ func TestOrphans(t *testing.T) {
 		t.Errorf("tokens after the first upload (-want +got):\n%s", diff)
 	}
 	s.add(name(time.Hour))
-	before := len(s.calls)
+	before := len(s.called())
 	revoke()
-	if diff := cmp.Diff([]string{"POST", "DELETE"}, methods(s.calls[before:])); diff != "" {
+	if diff := cmp.Diff([]string{"POST", "DELETE"}, methods(s.called()[before:])); diff != "" {
 		t.Errorf("calls of an upload that looks for no orphans (-want +got):\n%s", diff)
 	}
 	now = now.Add(DefaultLifetime)
@@ -291,9 +298,9 @@ func TestSweepIsBounded(t *testing.T) {
 	now := start
 	src := s.source(t, at(&now))
 	for round := 1; round <= 2; round++ {
-		before := len(s.calls)
+		before := len(s.called())
 		issue(t, src, target(model.ActionPublish))
-		if got := len(s.calls) - before; got > 1+sweepPages+sweepTokens {
+		if got := len(s.called()) - before; got > 1+sweepPages+sweepTokens {
 			t.Errorf("round %d: %d calls, expected at most %d", round, got, 1+sweepPages+sweepTokens)
 		}
 		if got, want := len(s.names()), 300-round*sweepTokens+round; got != want {
@@ -358,8 +365,8 @@ func TestIssueFails(t *testing.T) {
 			if err != nil && (strings.Contains(err.Error(), password) || strings.Contains(err.Error(), quoted)) {
 				t.Error("the error holds a secret")
 			}
-			if c.Header != nil || len(s.calls) != 1 {
-				t.Errorf("got a credential or %d calls, expected none and one", len(s.calls))
+			if c.Header != nil || len(s.called()) != 1 {
+				t.Errorf("got a credential or %d calls, expected none and one", len(s.called()))
 			}
 		})
 	}
@@ -383,8 +390,8 @@ func TestIssueRefusesAnotherRegistry(t *testing.T) {
 	s := newServer(t)
 	other := target(model.ActionPublish)
 	other.Registry = "other"
-	if _, err := s.source(t, at(&start)).Issue(t.Context(), other, nil); err == nil || len(s.calls) != 0 {
-		t.Errorf("got %v and %d calls, expected a refusal without any", err, len(s.calls))
+	if _, err := s.source(t, at(&start)).Issue(t.Context(), other, nil); err == nil || len(s.called()) != 0 {
+		t.Errorf("got %v and %d calls, expected a refusal without any", err, len(s.called()))
 	}
 }
 
