@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -53,13 +54,7 @@ func TestGiteaNuGet(t *testing.T) {
 	t.Parallel()
 	r := giteaRig(t, "nuget", strings.Replace(widgetPolicy, "acme-widget", "acme.widget", 1))
 	pkg := fixture(t, "nuget", "Acme.Widget.1.0.0-Beta.nupkg")
-	put := func(t *testing.T, token string, pkg []byte) answer {
-		t.Helper()
-		const boundary = "3576595b-8e57-4d70-91bb-701d5aab54ea"
-		body := fmt.Appendf(nil, "--%[1]s\r\nContent-Type: application/octet-stream\r\nContent-Disposition: form-data; name=package; filename=package.nupkg; "+
-			"filename*=utf-8''package.nupkg\r\n\r\n%[2]s\r\n--%[1]s--\r\n", boundary, pkg)
-		return r.send(t, http.MethodPut, r.reg.Path, http.Header{"X-Nuget-Apikey": {token}, "Content-Type": {`multipart/form-data; boundary="` + boundary + `"`}}, body)
-	}
+	put := func(t *testing.T, token string, pkg []byte) answer { return r.nugetPush(t, nugetKey(token), pkg) }
 	r.unchanged(t, func() {
 		refused(t, put(t, r.identity(nil), append(pkg[:len(pkg):len(pkg)], 'x')), http.StatusBadRequest, model.CodeMalformedUpload)
 		if a := put(t, r.identity(otherRepository), pkg); a.Status != http.StatusForbidden {
@@ -76,4 +71,56 @@ func TestGiteaNuGet(t *testing.T) {
 		t.Errorf("gitea holds %v", paths)
 	}
 	r.onlyForeign(t)
+}
+
+// nugetPush sends a package in the form that dotnet sends.
+func (r *rig) nugetPush(t *testing.T, credential http.Header, pkg []byte) answer {
+	t.Helper()
+	const boundary = "3576595b-8e57-4d70-91bb-701d5aab54ea"
+	body := fmt.Appendf(nil, "--%[1]s\r\nContent-Type: application/octet-stream\r\nContent-Disposition: form-data; name=package; filename=package.nupkg; "+
+		"filename*=utf-8''package.nupkg\r\n\r\n%[2]s\r\n--%[1]s--\r\n", boundary, pkg)
+	return r.send(t, http.MethodPut, r.reg.Path, with(credential, "Content-Type", `multipart/form-data; boundary="`+boundary+`"`), body)
+}
+
+// nugetKey is a credential as NuGet's clients send it.
+func nugetKey(key string) http.Header { return http.Header{"X-Nuget-Apikey": {key}} }
+
+// TestGiteaNuGetExchange swaps an identity token as the login action does, and deletes what it pushed.
+func TestGiteaNuGetExchange(t *testing.T) {
+	t.Parallel()
+	policy := strings.Replace(strings.Replace(widgetPolicy, "acme-widget", "acme.widget", 1), "    publisher:", "    actions: [publish, delete]\n    publisher:", 1)
+	r := giteaRig(t, "nuget", policy)
+	header := with(bearer(r.identity(nil)), "Content-Type", "application/json")
+	a := r.send(t, http.MethodPost, "/api/v2/token", header, []byte(`{"username":"ci","tokenType":"ApiKey"}`))
+	var minted struct {
+		Key string `json:"apiKey"`
+	}
+	if err := json.Unmarshal([]byte(a.Body), &minted); err != nil || minted.Key == "" {
+		t.Fatalf("%d %s, %v", a.Status, a.Body, err)
+	}
+	refused(t, r.send(t, http.MethodPost, "/api/v2/token", header, []byte(`{"username":"ci","tokenType":"ApiKey"}`)), http.StatusUnauthorized, model.CodeReplayed)
+	if a := r.nugetPush(t, nugetKey(minted.Key), fixture(t, "nuget", "Acme.Widget.1.0.0-Beta.nupkg")); a.Status != http.StatusCreated {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	key := nugetKey(minted.Key)
+	r.unchanged(t, func() {
+		refused(t, r.send(t, http.MethodDelete, r.reg.Path+"Other/1.0.0", key, nil), http.StatusForbidden, model.CodeNoMatchingPolicy)
+	})
+	if a := r.send(t, http.MethodDelete, r.reg.Path+"Acme.Widget/1.0.0-beta", key, nil); a.Status/100 != 2 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	r.stores(t)
+}
+
+// TestGiteaNuGetObserve: the audit names a package that was pushed with a stored key, although only its end says what it is.
+func TestGiteaNuGetObserve(t *testing.T) {
+	t.Parallel()
+	r := giteaRig(t, "nuget", widgetPolicy, withMode("observe"))
+	if a := r.nugetPush(t, bearer(r.reg.Password), fixture(t, "nuget", "Acme.Widget.1.0.0-Beta.nupkg")); a.Status != http.StatusCreated {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	event := r.await(t, "push with a key of the registry's", func(e model.Event) bool { return e.Operation == "push" })
+	if event.Code != model.CodeTrustedPublishingOnly || event.Target == nil || event.Target.Package != "acme.widget" || event.Target.Version != "1.0.0-beta" {
+		t.Errorf("the audit has %s for %+v", event.Code, event.Target)
+	}
 }

@@ -327,4 +327,9 @@ func TestOCIObserve(t *testing.T) {
 		t.Errorf("a push with a password: %d %s", a.Status, a.Body)
 	}
 	r.await(t, "push with a password", func(e model.Event) bool { return e.Operation == "manifest" && e.Decision == "would_deny" })
+	// The end of an upload in parts has no body, which is not a body that was cut off.
+	r.send(t, http.MethodPut, "/v2/acme/widget/blobs/uploads/1?digest="+client.Digest(nil), basic("password"), nil)
+	r.await(t, "end of an upload", func(e model.Event) bool {
+		return e.Operation == "upload-finish" && e.Code == model.CodeTrustedPublishingOnly
+	})
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/hex"
 	"errors"
+	"io"
 
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/upload"
@@ -148,9 +149,12 @@ func (t *transaction) observe(refused error) error {
 		refused = besideErr
 	}
 	out := forwarded(t.r)
-	observer := upload.NewObserver(t.body, scanner)
+	observer := upload.NewObserver(t.body, scanner, t.g.SpoolDir, t.reg.SpoolLimit)
+	defer observer.Release()
 	if t.r.ContentLength != 0 {
 		out.Body = observer
+	} else {
+		_, _ = io.Copy(io.Discard, observer) // nobody else reads what is empty
 	}
 	written := false
 	write := func() {

@@ -16,11 +16,19 @@ type Observer struct {
 	mu    sync.Mutex
 	err   error
 	ended bool
+	// copied is the body on disk, where only a look into the whole of it names the target.
+	copied *Spooled
+	limit  int64
 }
 
-// NewObserver makes an observer of src; a nil scanner notes nothing.
-func NewObserver(src io.ReadCloser, scanner Scanner) *Observer {
-	return &Observer{ReadCloser: src, scanner: scanner}
+// NewObserver makes an observer of src; a nil scanner notes nothing. A body that only a look into the whole of it names is copied
+// to a nameless file in dir, up to limit bytes.
+func NewObserver(src io.ReadCloser, scanner Scanner, dir string, limit int64) *Observer {
+	o := &Observer{ReadCloser: src, scanner: scanner, limit: limit}
+	if _, ok := scanner.(Archive); ok {
+		o.copied, o.err = newSpooled(dir)
+	}
+	return o
 }
 
 // Read passes bytes on and feeds the scanner until its first error.
@@ -33,14 +41,37 @@ func (o *Observer) Read(p []byte) (int, error) {
 	}
 	if n > 0 {
 		_, o.err = o.scanner.Scan(p[:n])
+		if o.err == nil && o.copied != nil {
+			o.err = o.copied.add(p[:n], o.limit)
+		}
 	}
 	if err == io.EOF { // io.Reader promises the bare value
 		o.ended = true
 		if o.err == nil {
-			o.err = o.scanner.Finish()
+			o.err = o.finish()
 		}
 	}
 	return n, err
+}
+
+// finish looks at the whole body.
+func (o *Observer) finish() error {
+	if err := o.scanner.Finish(); err != nil {
+		return err
+	}
+	if archive, ok := o.scanner.(Archive); ok {
+		return archive.Open(o.copied, o.copied.size)
+	}
+	return nil
+}
+
+// Release gives the disk space of a copy back.
+func (o *Observer) Release() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.copied != nil {
+		_ = o.copied.Close()
+	}
 }
 
 // Seen returns the target and the artifact as far as they are known, and the first thing that a judged upload would have

@@ -19,22 +19,40 @@ type Spooled struct {
 // bytes. The target is the scanner's; named is asked about it as soon as it is known, so that a body that will be refused does
 // not fill the disk first.
 func Spool(src io.Reader, scanner Scanner, dir string, limit int64, named func(model.Target) error) (*Spooled, model.Target, error) {
-	f, err := os.CreateTemp(dir, "trustpub-spool-*")
+	s, err := newSpooled(dir)
 	if err != nil {
-		return nil, model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(err)
+		return nil, model.Target{}, err
 	}
-	// The name goes at once, so that not even a killed process leaves the body behind.
-	if err := os.Remove(f.Name()); err != nil {
-		_ = f.Close()
-		return nil, model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(err)
-	}
-	s := &Spooled{file: f}
 	target, err := s.take(src, scanner, limit, named)
 	if err != nil {
 		_ = s.Close()
 		return nil, target, err
 	}
 	return s, target, nil
+}
+
+func newSpooled(dir string) (*Spooled, error) {
+	f, err := os.CreateTemp(dir, "trustpub-spool-*")
+	if err != nil {
+		return nil, model.Deny(model.CodeSpoolUnavailable).Because(err)
+	}
+	// The name goes at once, so that not even a killed process leaves the body behind.
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, model.Deny(model.CodeSpoolUnavailable).Because(err)
+	}
+	return &Spooled{file: f}, nil
+}
+
+// add writes a piece of the body.
+func (s *Spooled) add(piece []byte, limit int64) error {
+	if s.size += int64(len(piece)); s.size > limit {
+		return model.Deny(model.CodeTooLarge).Differ("body", "more", byteCount(limit))
+	}
+	if _, err := s.file.Write(piece); err != nil {
+		return model.Deny(model.CodeSpoolUnavailable).Because(err)
+	}
+	return nil
 }
 
 func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(model.Target) error) (model.Target, error) {
@@ -57,17 +75,14 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 	for {
 		n, err := src.Read(piece)
 		if n > 0 {
-			if s.size += int64(n); s.size > limit {
-				return model.Target{}, model.Deny(model.CodeTooLarge).Differ("body", "more", byteCount(limit))
-			}
 			if _, scanErr := scanner.Scan(piece[:n]); scanErr != nil {
 				return model.Target{}, scanErr
 			}
 			if _, err := ask(); err != nil {
 				return model.Target{}, err
 			}
-			if _, writeErr := s.file.Write(piece[:n]); writeErr != nil {
-				return model.Target{}, model.Deny(model.CodeSpoolUnavailable).Because(writeErr)
+			if err := s.add(piece[:n], limit); err != nil {
+				return model.Target{}, err
 			}
 		}
 		if errors.Is(err, io.EOF) {

@@ -237,7 +237,7 @@ func TestObserverStopsNothing(t *testing.T) {
 		"fine": {body: body(50_000)}, "malformed": {body: body(50_000), bad: 100, want: model.CodeMalformedUpload},
 		"cut": {body: body(50_000)[:40_000], want: model.CodeTruncated},
 	} {
-		o := upload.NewObserver(io.NopCloser(bytes.NewReader(tc.body)), &lineScanner{bad: tc.bad})
+		o := upload.NewObserver(io.NopCloser(bytes.NewReader(tc.body)), &lineScanner{bad: tc.bad}, t.TempDir(), 1<<20)
 		got, err := io.ReadAll(o)
 		if err != nil || !bytes.Equal(got, tc.body) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
@@ -246,5 +246,54 @@ func TestObserverStopsNothing(t *testing.T) {
 		if target.Package != "widget" || code(err) != tc.want {
 			t.Errorf("%s: seen %v, %v", name, target, err)
 		}
+	}
+}
+
+// archiveScanner names its target by a look into the whole body.
+type archiveScanner struct {
+	lineScanner
+	opened string
+}
+
+func (s *archiveScanner) Target() (model.Target, bool) {
+	return model.Target{Package: s.opened}, s.opened != ""
+}
+
+func (s *archiveScanner) Open(body io.ReaderAt, size int64) error {
+	text, err := io.ReadAll(io.NewSectionReader(body, 0, size))
+	name, _, _ := bytes.Cut(text, []byte("\n"))
+	s.opened = string(name)
+	return err
+}
+
+var _ upload.Archive = (*archiveScanner)(nil)
+
+// TestArchiveIsNamedByAll: a body that only a look into the whole of it names is named in a spool and by an observer.
+func TestArchiveIsNamedByAll(t *testing.T) {
+	want := body(50_000)
+	s, target, err := upload.Spool(bytes.NewReader(want), new(archiveScanner), t.TempDir(), 1<<20, anybody)
+	if err != nil || target.Package != "widget" {
+		t.Fatalf("%v, %v", target, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		dir   string
+		limit int64
+		want  model.Code
+	}{
+		"fine": {t.TempDir(), 1 << 20, ""}, "too large": {t.TempDir(), 1000, model.CodeTooLarge}, "no directory": {t.TempDir() + "/absent", 1 << 20, model.CodeSpoolUnavailable},
+	} {
+		o := upload.NewObserver(io.NopCloser(bytes.NewReader(want)), new(archiveScanner), tc.dir, tc.limit)
+		got, err := io.ReadAll(o)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		target, _, err := o.Seen()
+		if code(err) != tc.want || err == nil && target.Package != "widget" {
+			t.Errorf("%s: seen %v, %v", name, target, err)
+		}
+		o.Release()
 	}
 }
