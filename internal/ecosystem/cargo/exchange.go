@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -29,19 +27,12 @@ func (*protocol) ParseExchange(op model.Operation, header http.Header, body []by
 		}
 		return model.Exchange{Token: value}, nil
 	}
-	var in struct {
-		JWT string `json:"jwt"`
-	}
-	// The decoder's error may quote the body, which holds a token, so it is dropped.
-	if err := json.Unmarshal(body, &in); err != nil || in.JWT == "" {
-		return model.Exchange{}, model.Deny(model.CodeBadRequest).Differ("body", "something else", `a JSON object with the identity token, as in {"jwt": "..."}`)
-	}
-	return model.Exchange{Token: in.JWT}, nil
+	return ecosystem.ParseJWT(body)
 }
 
 // Minted answers an exchange as the public registry does; the action looks for nothing else.
 func (*protocol) Minted(_ model.Operation, token string, _ time.Time) model.Reply {
-	return jsonReply(http.StatusOK, struct {
+	return ecosystem.JSON(http.StatusOK, struct {
 		Token string `json:"token"`
 	}{token})
 }
@@ -61,20 +52,11 @@ func (*protocol) Render(_ model.Operation, d *model.Denial) model.Reply {
 	type detail struct {
 		Detail string `json:"detail"`
 	}
-	reply := jsonReply(d.Status, struct {
+	reply := ecosystem.JSON(d.Status, struct {
 		Errors []detail `json:"errors"`
 	}{[]detail{{d.Sentence()}}})
 	if d.Status == http.StatusUnauthorized {
 		reply.Header.Set("WWW-Authenticate", "Cargo")
 	}
 	return reply
-}
-
-// jsonReply writes an answer that no cache may keep.
-func jsonReply(status int, v any) model.Reply {
-	body, err := json.Marshal(v)
-	if err != nil { // not for the types of this package
-		return model.Reply{Status: http.StatusInternalServerError}
-	}
-	return model.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, Body: body}
 }

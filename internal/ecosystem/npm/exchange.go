@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -46,7 +44,7 @@ func (*protocol) ParseExchange(op model.Operation, header http.Header, _ []byte)
 
 // Minted answers an exchange as the public registry does.
 func (*protocol) Minted(_ model.Operation, token string, expiry time.Time) model.Reply {
-	return jsonReply(http.StatusCreated, struct {
+	return ecosystem.JSON(http.StatusCreated, struct {
 		TokenType string `json:"token_type"`
 		Token     string `json:"token"`
 		Expires   string `json:"expires"`
@@ -60,7 +58,7 @@ func (*protocol) Revoked(model.Operation) model.Reply {
 
 // Discover answers whether a package is public. It never is: else npm would send its provenance to a public log.
 func (*protocol) Discover(model.Operation, url.Values, []ecosystem.Discoverable) (model.Reply, error) {
-	return jsonReply(http.StatusOK, struct {
+	return ecosystem.JSON(http.StatusOK, struct {
 		Public bool `json:"public"`
 	}{}), nil
 }
@@ -84,14 +82,5 @@ func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
 		}
 	}
 	// No reason phrase: npm would show the sentence twice.
-	return jsonReply(status, body)
-}
-
-// jsonReply writes an answer that no cache may keep.
-func jsonReply(status int, v any) model.Reply {
-	body, err := json.Marshal(v)
-	if err != nil { // not for the types of this package
-		return model.Reply{Status: http.StatusInternalServerError}
-	}
-	return model.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, Body: body}
+	return ecosystem.JSON(status, body)
 }

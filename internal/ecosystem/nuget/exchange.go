@@ -52,7 +52,7 @@ func (*protocol) ParseExchange(_ model.Operation, header http.Header, body []byt
 
 // Minted answers an exchange as the public token service does.
 func (*protocol) Minted(_ model.Operation, token string, expiry time.Time) model.Reply {
-	return jsonReply(http.StatusOK, struct {
+	return ecosystem.JSON(http.StatusOK, struct {
 		Type    string `json:"tokenType"`
 		Expires string `json:"expires"`
 		Key     string `json:"apiKey"`
@@ -71,7 +71,7 @@ func (*protocol) Discover(op model.Operation, _ url.Values, _ []ecosystem.Discov
 
 // Render writes a denial as JSON with "error", which the login action prints; clients show the reason phrase alone.
 func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
-	reply := jsonReply(d.Status, struct {
+	reply := ecosystem.JSON(d.Status, struct {
 		Error string `json:"error"`
 		Code  string `json:"code"`
 		Event string `json:"event,omitempty"`
@@ -85,13 +85,4 @@ func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
 		reply.Header.Set("WWW-Authenticate", challenge)
 	}
 	return reply
-}
-
-// jsonReply writes an answer that no cache may keep.
-func jsonReply(status int, v any) model.Reply {
-	body, err := json.Marshal(v)
-	if err != nil { // not for the types of this package
-		return model.Reply{Status: http.StatusInternalServerError}
-	}
-	return model.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, Body: body}
 }

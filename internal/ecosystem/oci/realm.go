@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -103,7 +101,7 @@ func passwordOf(header http.Header) (string, bool) {
 
 // Minted answers the realm's question, under both names that clients look for.
 func (*protocol) Minted(_ model.Operation, token string, expiry time.Time) model.Reply {
-	return jsonReply(http.StatusOK, struct {
+	return ecosystem.JSON(http.StatusOK, struct {
 		Token       string `json:"token"`
 		AccessToken string `json:"access_token"`
 		ExpiresIn   int64  `json:"expires_in"`
@@ -149,7 +147,7 @@ func (p *protocol) Render(op model.Operation, d *model.Denial) model.Reply {
 	if word == "" {
 		word = "UNKNOWN"
 	}
-	reply := jsonReply(status, struct {
+	reply := ecosystem.JSON(status, struct {
 		Errors []failure `json:"errors"`
 	}{[]failure{{word, d.Sentence()}}})
 	reply.Header.Set("Docker-Distribution-Api-Version", "registry/2.0")
@@ -174,13 +172,4 @@ func (p *protocol) challenge(op model.Operation) string {
 		challenge += `,scope="repository:` + op.Targets[0].Package + ":" + actions + `"`
 	}
 	return challenge
-}
-
-// jsonReply writes an answer that no cache may keep.
-func jsonReply(status int, v any) model.Reply {
-	body, err := json.Marshal(v)
-	if err != nil { // not for the types of this package
-		return model.Reply{Status: http.StatusInternalServerError}
-	}
-	return model.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, Body: body}
 }

@@ -190,11 +190,9 @@ func discovery(r ecosystem.Discoverable) discovered {
 
 func pytpReply(status int, v any) model.Reply { return jsonReply(status, mediaPytp, v) }
 
-// jsonReply writes an answer that no cache may keep.
+// jsonReply writes an answer of that media type.
 func jsonReply(status int, media string, v any) model.Reply {
-	body, err := json.Marshal(v)
-	if err != nil { // not for the types of this package
-		return model.Reply{Status: http.StatusInternalServerError}
-	}
-	return model.Reply{Status: status, Header: http.Header{"Content-Type": {media}, "Cache-Control": {"no-store"}}, Body: body}
+	reply := ecosystem.JSON(status, v)
+	reply.Header.Set("Content-Type", media)
+	return reply
 }

@@ -3,19 +3,13 @@ package rubygems
 import (
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
 const exchangePath = "/api/v1/oidc/trusted_publisher/exchange_token"
-
-// maxToken bounds a token in the body of an exchange, in bytes.
-const maxToken = 32 << 10
 
 // ClassifyRoot names the exchange.
 func (*protocol) ClassifyRoot(method, _ string, _ url.Values, _ http.Header) (model.Operation, error) {
@@ -28,23 +22,12 @@ func (*protocol) ClassifyRoot(method, _ string, _ url.Values, _ http.Header) (mo
 
 // ParseExchange takes the identity token from the JSON body.
 func (*protocol) ParseExchange(_ model.Operation, _ http.Header, body []byte) (model.Exchange, error) {
-	var in struct {
-		JWT string `json:"jwt"`
-	}
-	// The decoder's error may quote the body, which holds a token, so it is dropped.
-	if err := json.Unmarshal(body, &in); err != nil {
-		return model.Exchange{}, model.Deny(model.CodeBadRequest).
-			Differ("body", "something else", `one JSON object with each name once, as in {"jwt": "..."}`)
-	}
-	if in.JWT == "" || len(in.JWT) > maxToken || strings.ContainsFunc(in.JWT, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return model.Exchange{}, model.Deny(model.CodeBadRequest).Differ("jwt in the body", "no token", "the identity token, without spaces or line breaks")
-	}
-	return model.Exchange{Token: in.JWT}, nil
+	return ecosystem.ParseJWT(body)
 }
 
 // Minted answers an exchange as the public server does; its clients check every field.
 func (*protocol) Minted(_ model.Operation, token string, expiry time.Time) model.Reply {
-	return jsonReply(http.StatusCreated, struct {
+	return ecosystem.JSON(http.StatusCreated, struct {
 		Key     string   `json:"rubygems_api_key"`
 		Name    string   `json:"name"`
 		Scopes  []string `json:"scopes"`
@@ -69,7 +52,7 @@ func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
 		Body: []byte(d.Sentence() + "\n"), Reason: d.Sentence(),
 	}
 	if op.Kind == model.OperationExchange {
-		reply = jsonReply(d.Status, struct {
+		reply = ecosystem.JSON(d.Status, struct {
 			Error string `json:"error"`
 			Code  string `json:"code"`
 			Event string `json:"event,omitempty"`
@@ -79,13 +62,4 @@ func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
 		reply.Header.Set("WWW-Authenticate", `Basic realm="trustpub"`)
 	}
 	return reply
-}
-
-// jsonReply writes an answer that no cache may keep.
-func jsonReply(status int, v any) model.Reply {
-	body, err := json.Marshal(v)
-	if err != nil { // not for the types of this package
-		return model.Reply{Status: http.StatusInternalServerError}
-	}
-	return model.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, Body: body}
 }
