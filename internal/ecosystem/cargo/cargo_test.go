@@ -9,11 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -377,21 +374,7 @@ func TestExchange(t *testing.T) {
 func TestRender(t *testing.T) {
 	denial := model.Deny(model.CodeExpired).Differ("exp", "12:00", "later")
 	denial.Event = "e1"
-	reply := protocol(t).Render(publish, denial)
-	got := fmt.Sprintf("%d %s\n%s\n%s\n", reply.Status, reply.Reason, reply.Header.Get("WWW-Authenticate"), reply.Body)
-	path := filepath.Join("testdata", "publish.golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	ecosystemtest.Golden(t, *update, "publish", protocol(t).Render(publish, denial))
 }
 
 // FuzzPublish: what is let through, another parser of the document reads in the same way.

@@ -4,10 +4,15 @@ package ecosystemtest
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
@@ -85,6 +90,29 @@ func Code(err error) model.Code {
 		return d.Code
 	}
 	return ""
+}
+
+// Golden compares an answer with testdata/NAME.golden; with update it writes the file.
+func Golden(t *testing.T, update bool, name string, r model.Reply) {
+	t.Helper()
+	var header strings.Builder
+	if err := r.Header.Write(&header); err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprintf("%d %s\n%s\n%s\n", r.Status, r.Reason, strings.ReplaceAll(header.String(), "\r\n", "\n"), strings.TrimSuffix(string(r.Body), "\n"))
+	path := filepath.Join("testdata", name+".golden")
+	if update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; write it with -update", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
 }
 
 func (s Suite) protocol(tb testing.TB) ecosystem.Ecosystem {

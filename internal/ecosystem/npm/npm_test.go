@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -365,21 +363,7 @@ func TestRender(t *testing.T) {
 	denial := model.Deny(model.CodeExpired).Differ("exp", "12:00", "later")
 	denial.Event = "e1"
 	for name, kind := range map[string]model.OperationKind{"publish": model.OperationPublish, "exchange": model.OperationExchange} {
-		reply := protocol(t).Render(model.Operation{Kind: kind}, denial)
-		got := fmt.Sprintf("%d %s\n%s\n", reply.Status, reply.Reason, reply.Body)
-		path := filepath.Join("testdata", name+".golden")
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		ecosystemtest.Golden(t, *update, name, protocol(t).Render(model.Operation{Kind: kind}, denial))
 	}
 }
 

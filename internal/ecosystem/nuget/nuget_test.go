@@ -1,7 +1,6 @@
 package nuget_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"flag"
 	"hash/crc32"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/ecosystem/nuget"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -168,35 +168,14 @@ func TestExchange(t *testing.T) {
 	if _, err := exchanger.Discover(model.Operation{}, nil, nil); code(err) != model.CodeUnsupportedOperation {
 		t.Errorf("discovery: %v", err)
 	}
-	golden(t, "minted", exchanger.Minted(model.Operation{}, "tpub_x", time.Unix(1700000000, 0)))
-	golden(t, "revoked", exchanger.Revoked(model.Operation{}))
+	ecosystemtest.Golden(t, *update, "minted", exchanger.Minted(model.Operation{}, "tpub_x", time.Unix(1700000000, 0)))
+	ecosystemtest.Golden(t, *update, "revoked", exchanger.Revoked(model.Operation{}))
 }
 
 func TestRender(t *testing.T) {
 	denial := model.Deny(model.CodeNoMatchingPolicy).Differ("package", "widget", "gadget")
 	denial.Event = "e1"
-	golden(t, "denied_push", protocol(t).Render(model.Operation{Kind: model.OperationPublish, Name: "push"}, denial))
-	golden(t, "denied_exchange", protocol(t).Render(model.Operation{Kind: model.OperationExchange}, model.Deny(model.CodeNoCredential)))
-	golden(t, "denied_credential", protocol(t).Render(model.Operation{}, model.Deny(model.CodeNoCredential)))
-}
-
-// golden compares an answer with a file of testdata.
-func golden(t *testing.T, name string, r model.Reply) {
-	t.Helper()
-	var b bytes.Buffer
-	_ = r.Header.Write(&b)
-	got := http.StatusText(r.Status) + "\n" + strings.ReplaceAll(b.String(), "\r\n", "\n") + r.Reason + "\n\n" + string(r.Body)
-	file := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
+	ecosystemtest.Golden(t, *update, "denied_push", protocol(t).Render(model.Operation{Kind: model.OperationPublish, Name: "push"}, denial))
+	ecosystemtest.Golden(t, *update, "denied_exchange", protocol(t).Render(model.Operation{Kind: model.OperationExchange}, model.Deny(model.CodeNoCredential)))
+	ecosystemtest.Golden(t, *update, "denied_credential", protocol(t).Render(model.Operation{}, model.Deny(model.CodeNoCredential)))
 }

@@ -1,7 +1,6 @@
 package oci_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -10,8 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -348,7 +345,6 @@ func TestExchange(t *testing.T) {
 }
 
 func TestRender(t *testing.T) {
-	var got bytes.Buffer
 	for _, tc := range []struct {
 		name string
 		op   model.Operation
@@ -364,21 +360,7 @@ func TestRender(t *testing.T) {
 	} {
 		denial := model.Deny(tc.code)
 		denial.Event = "e1"
-		reply := protocol(t).Render(tc.op, denial)
-		fmt.Fprintf(&got, "%s: %d %s\n%s\n", tc.name, reply.Status, reply.Header.Get("WWW-Authenticate"), reply.Body)
-	}
-	path := filepath.Join("testdata", "denials.golden")
-	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		ecosystemtest.Golden(t, *update, strings.ReplaceAll(tc.name, " ", "-"), protocol(t).Render(tc.op, denial))
 	}
 }
 
