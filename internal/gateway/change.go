@@ -92,16 +92,23 @@ func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) 
 		}
 	}
 	if artifact != nil {
-		digest := hex.EncodeToString(artifact.SHA256[:])
-		t.event.Size, t.event.SHA256 = artifact.Size, digest
+		t.describeArtifact(*artifact)
 		if !t.op.Part {
-			if err := t.claimFile(targets[0], digest); err != nil {
+			if err := t.claimFile(targets[0], t.event.SHA256); err != nil {
 				return err
 			}
 		}
 	}
 	t.event.Decision = "allow"
 	return t.record()
+}
+
+// describeArtifact puts an artifact into the audit event.
+func (t *transaction) describeArtifact(artifact model.Artifact) {
+	t.event.Size = artifact.Size
+	if artifact.SHA256 != [len(artifact.SHA256)]byte{} {
+		t.event.SHA256 = hex.EncodeToString(artifact.SHA256[:])
+	}
 }
 
 // issue asks the registry's source for a credential.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/hex"
 	"errors"
 	"io"
 
@@ -51,7 +50,7 @@ func (t *transaction) claimed() error {
 	}
 	in, err := t.receive(t.unclaimed, func(targets []model.Target, artifact *model.Artifact) error {
 		if artifact != nil {
-			t.event.Size, t.event.SHA256 = artifact.Size, hex.EncodeToString(artifact.SHA256[:])
+			t.describeArtifact(*artifact)
 		}
 		if err := t.unclaimed(targets); err != nil {
 			return err
@@ -182,7 +181,7 @@ func (t *transaction) observed(observer *upload.Observer, beside *model.Identity
 		t.event.Target = &target
 	}
 	if artifact.Size > 0 {
-		t.event.Size, t.event.SHA256 = artifact.Size, hex.EncodeToString(artifact.SHA256[:])
+		t.describeArtifact(artifact)
 	}
 	t.compare(beside, targets)
 	var denial *model.Denial

@@ -49,7 +49,7 @@ func (t Target) Release() string {
 
 // Artifact is the file of an upload once its last byte was seen.
 type Artifact struct {
-	// File is the name as sent, Size its bytes, SHA256 their digest.
+	// File is the name as sent, Size its bytes, SHA256 their digest; zero for a part of an upload, which has none.
 	File   string
 	Size   int64
 	SHA256 [32]byte

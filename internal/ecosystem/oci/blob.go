@@ -10,7 +10,28 @@ import (
 	"github.com/trustpub/trustpub/internal/upload"
 )
 
-// blob is the scanner of a blob, or of a part of one. A step without a body ends what other steps have sent, which the registry
+// part is the scanner of a part of a blob. Nobody knows a digest of it, so none is computed: the registry compares the blob's.
+type part struct {
+	target model.Target
+	size   int64
+}
+
+// Scan lets all but the last byte leave.
+func (p *part) Scan(b []byte) (int64, error) {
+	p.size += int64(len(b))
+	return max(0, p.size-1), nil
+}
+
+// Target is what the URL names.
+func (p *part) Target() (model.Target, bool) { return p.target, true }
+
+// Finish has nothing to compare.
+func (*part) Finish() error { return nil }
+
+// Artifact is the part, without a digest.
+func (p *part) Artifact() model.Artifact { return model.Artifact{File: p.target.File, Size: p.size} }
+
+// blob is the scanner of a blob that comes whole. A step without a body ends what other steps have sent, which the registry
 // compares with the digest.
 type blob struct {
 	*upload.File
@@ -19,7 +40,7 @@ type blob struct {
 	long hash.Hash // for a declared SHA-512
 }
 
-// newBlob makes the scanner; digest is the declared one, empty for a part.
+// newBlob makes the scanner; digest is the declared one, empty for a manifest that is put by its tag.
 func newBlob(target model.Target, digest string) *blob {
 	b := &blob{want: digest}
 	algorithm, digits, _ := strings.Cut(digest, ":")
@@ -52,4 +73,7 @@ func (b *blob) Finish() error {
 	return nil
 }
 
-var _ upload.Scanner = (*blob)(nil)
+var (
+	_ upload.Scanner = (*blob)(nil)
+	_ upload.Scanner = (*part)(nil)
+)

@@ -92,12 +92,10 @@ func (p *protocol) Open(op model.Operation, header http.Header) (upload.Scanner,
 	switch op.Name {
 	case opManifest:
 		return newManifest(op.Targets[0], header)
-	case opChunk, opStart, opFinish:
-		digest := op.Targets[0].File
-		if op.Name == opChunk {
-			digest = ""
-		}
-		return newBlob(op.Targets[0], digest), upload.NotAForm(header)
+	case opChunk:
+		return &part{target: op.Targets[0]}, upload.NotAForm(header)
+	case opStart, opFinish:
+		return newBlob(op.Targets[0], op.Targets[0].File), upload.NotAForm(header)
 	}
 	return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "one with a body")
 }
