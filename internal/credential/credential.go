@@ -24,6 +24,12 @@ type Joint interface {
 	IssueAll(ctx context.Context, targets []model.Target, id *model.Identity) (model.Credential, error)
 }
 
+// TokenServer is implemented by a Source that is the registry's own token server, so that nobody has a password there.
+type TokenServer interface {
+	// ServesTokens says nothing; it marks the source.
+	ServesTokens()
+}
+
 // Env is what a source may know of its surroundings.
 type Env struct {
 	// Registry is the registry's name, Ecosystem its protocol, Public its public URL.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/upload"
 )
@@ -34,6 +35,17 @@ func (t *transaction) foreignChange() error {
 		return model.Deny(model.CodeNoCredential)
 	}
 	return model.Deny(model.CodeTrustedPublishingOnly).Differ("credential", "one of the registry itself", "an identity token or a publish token")
+}
+
+// foreignExchange leaves a question to a realm that the registry may have too to the registry, unless the gateway is its only one.
+func (t *transaction) foreignExchange() error {
+	if _, only := t.reg.Source.(credential.TokenServer); only && t.reg.Mode == ModeEnforce {
+		if t.presented.kind == presentedNone {
+			return model.Deny(model.CodeNoCredential)
+		}
+		return model.Deny(model.CodeTrustedPublishingOnly).Differ("password", "one that is no identity token", "an identity token")
+	}
+	return t.read()
 }
 
 // claimed lets a foreign credential publish what no policy claims, after the same checks of the body.

@@ -191,7 +191,7 @@ func (t *transaction) serve(original *url.URL) error {
 		return t.change()
 	case model.OperationExchange, model.OperationRevoke, model.OperationDiscover:
 		if op.Shared && !t.presented.ours() {
-			return t.read()
+			return t.foreignExchange()
 		}
 		return t.exchange([]*registry{t.reg}, t.dialect)
 	}

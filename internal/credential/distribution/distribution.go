@@ -62,6 +62,8 @@ var (
 	_ credential.Config = (*Config)(nil)
 	_ credential.Source = (*source)(nil)
 	_ credential.Joint  = (*source)(nil)
+
+	_ credential.TokenServer = (*source)(nil)
 )
 
 // word is what issuer and service may be: they stand in a challenge and in a token.
@@ -131,6 +133,9 @@ type claims struct {
 	ID        string   `json:"jti"`
 	Access    []access `json:"access"`
 }
+
+// ServesTokens marks the source as the registry's token server.
+func (*source) ServesTokens() {}
 
 // Issue signs a token for one target.
 func (s *source) Issue(ctx context.Context, target model.Target, id *model.Identity) (model.Credential, error) {
