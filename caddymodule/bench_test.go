@@ -31,7 +31,7 @@ const benchSites = `{
 		output discard
 	}
 	trusted_publishing {
-		policies %[1]s/widget.yaml
+		policies %[1]s/policies.yaml
 		issuer github %[2]s
 		store memory
 		audit file %[1]s/audit.jsonl {
@@ -41,12 +41,7 @@ const benchSites = `{
 }
 http://%[3]s {
 	trusted_publishing {
-		registry internal-pypi pypi http://%[3]s/root/prod/ {
-			credential static {
-				basic publisher {file.%[1]s/secret}
-			}
-		}
-	}
+%[6]s	}
 	reverse_proxy %[5]s
 }
 http://%[4]s {
@@ -54,26 +49,38 @@ http://%[4]s {
 }
 `
 
-// BenchmarkHandler compares one whole request through the handler, with a token that was seen before, with the same request
-// through a plain reverse proxy. Allocations count the upstream's too, which are the same on both sides.
-func BenchmarkHandler(b *testing.B) {
+// benchRegistry is one registry of the gateway.
+const benchRegistry = `		registry %s %s http://%s%s {
+			credential static {
+				basic publisher {file.%s/secret}
+			}
+		}
+`
+
+// startSites runs the sites with registries, each as NAME, ECOSYSTEM and PATH.
+func startSites(b *testing.B, policies string, registries [][3]string) (iss *issuer.Server, gatewayAddr, plainAddr string) {
+	b.Helper()
 	iss, err := issuer.Start(issuer.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer iss.Close()
+	b.Cleanup(func() { _ = iss.Close() })
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}))
-	defer upstream.Close()
-	gatewayAddr, plainAddr := freeAddr(b), freeAddr(b)
+	b.Cleanup(upstream.Close)
+	gatewayAddr, plainAddr = freeAddr(b), freeAddr(b)
 	dir := b.TempDir()
-	for name, content := range map[string]string{"widget.yaml": testPolicy, "secret": "registry-password\n"} {
+	for name, content := range map[string]string{"policies.yaml": policies, "secret": "registry-password\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			b.Fatal(err)
 		}
 	}
-	text := fmt.Sprintf(benchSites, dir, iss.URL(), gatewayAddr, plainAddr, strings.TrimPrefix(upstream.URL, "http://"))
+	var lines strings.Builder
+	for _, r := range registries {
+		fmt.Fprintf(&lines, benchRegistry, r[0], r[1], gatewayAddr, r[2], dir)
+	}
+	text := fmt.Sprintf(benchSites, dir, iss.URL(), gatewayAddr, plainAddr, strings.TrimPrefix(upstream.URL, "http://"), lines.String())
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": filepath.Join(dir, "Caddyfile")})
 	if err != nil {
 		b.Fatal(err)
@@ -81,7 +88,14 @@ func BenchmarkHandler(b *testing.B) {
 	if err := caddy.Load(config, true); err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = caddy.Stop() }()
+	b.Cleanup(func() { _ = caddy.Stop() })
+	return iss, gatewayAddr, plainAddr
+}
+
+// BenchmarkHandler compares one whole request through the handler, with a token that was seen before, with the same request
+// through a plain reverse proxy. Allocations count the upstream's too, which are the same on both sides.
+func BenchmarkHandler(b *testing.B) {
+	iss, gatewayAddr, plainAddr := startSites(b, testPolicy, [][3]string{{"internal-pypi", "pypi", "/root/prod/"}})
 	app, err := caddy.ActiveContext().App("http")
 	if err != nil {
 		b.Fatal(err)

@@ -11,66 +11,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
-
-	"github.com/trustpub/trustpub/internal/demo/issuer"
 )
-
-// uploadSites are registries of large files beside a plain reverse proxy, in front of one upstream.
-const uploadSites = `{
-	admin off
-	persist_config off
-	auto_https off
-	storage file_system %[1]s/storage
-	log {
-		output discard
-	}
-	trusted_publishing {
-		policies %[1]s/policies.yaml
-		issuer github %[2]s
-		store memory
-		audit file %[1]s/audit.jsonl {
-			fsync never
-		}
-	}
-}
-http://%[3]s {
-	trusted_publishing {
-		registry images oci http://%[3]s/v2/ {
-			credential static {
-				basic publisher {file.%[1]s/secret}
-			}
-		}
-		registry crates cargo http://%[3]s/crates/ {
-			credential static {
-				basic publisher {file.%[1]s/secret}
-			}
-		}
-		registry gems rubygems http://%[3]s/gems/ {
-			credential static {
-				basic publisher {file.%[1]s/secret}
-			}
-		}
-		registry packages nuget http://%[3]s/packages/ {
-			credential static {
-				basic publisher {file.%[1]s/secret}
-			}
-		}
-	}
-	reverse_proxy %[5]s
-}
-http://%[4]s {
-	reverse_proxy %[5]s
-}
-`
 
 const uploadPolicies = `policies:
   - name: all
@@ -159,30 +102,9 @@ func tarOf(b *testing.B, to io.Writer, first string, small []byte, second string
 
 // BenchmarkUpload sends large files over the loopback, through the gateway and through a plain reverse proxy.
 func BenchmarkUpload(b *testing.B) {
-	iss, err := issuer.Start(issuer.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer iss.Close()
-	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-	}))
-	defer upstream.Close()
-	gatewayAddr, plainAddr, dir := freeAddr(b), freeAddr(b), b.TempDir()
-	for name, content := range map[string]string{"policies.yaml": uploadPolicies, "secret": "registry-password\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			b.Fatal(err)
-		}
-	}
-	text := fmt.Sprintf(uploadSites, dir, iss.URL(), gatewayAddr, plainAddr, strings.TrimPrefix(upstream.URL, "http://"))
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": filepath.Join(dir, "Caddyfile")})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = caddy.Stop() }()
+	iss, gatewayAddr, plainAddr := startSites(b, uploadPolicies, [][3]string{
+		{"images", "oci", "/v2/"}, {"crates", "cargo", "/crates/"}, {"gems", "rubygems", "/gems/"}, {"packages", "nuget", "/packages/"},
+	})
 	for name, u := range samples(b) {
 		// The memory store takes no token of the second in which it was made.
 		token := iss.Token(gatewayAddr, map[string]any{"iat": time.Now().Add(2 * time.Second).Unix()})

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -89,7 +88,7 @@ func StartKtra(ctx context.Context, dir string) (*Cargo, error) {
 	if err != nil {
 		return nil, err
 	}
-	token, err := ktraUser(ctx, addr)
+	token, err := login(ctx, http.MethodPost, "http://"+addr+"/ktra/api/v1/new_user/bot", `{"password":"`+ktraPassword+`"}`)
 	secret := filepath.Join(dir, "ktra-token")
 	if err == nil {
 		err = os.WriteFile(secret, []byte(token+"\n"), 0o600)
@@ -107,28 +106,6 @@ func StartKtra(ctx context.Context, dir string) (*Cargo, error) {
 		},
 		Log: p.Log,
 	}}, nil
-}
-
-// ktraUser makes the one user, and gives its token.
-func ktraUser(ctx context.Context, addr string) (string, error) {
-	body := strings.NewReader(`{"password":"` + ktraPassword + `"}`)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/ktra/api/v1/new_user/bot", body)
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer res.Body.Close()
-	var answer struct {
-		Token string `json:"token"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Token == "" {
-		return "", fmt.Errorf("ktra gives no token: %s (%w)", res.Status, err)
-	}
-	return answer.Token, nil
 }
 
 // StartCargoHTTP starts an empty registry in a new folder, which checks no token and refuses bodies without a length. Its index

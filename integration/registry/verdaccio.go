@@ -1,9 +1,7 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -66,7 +64,7 @@ func StartVerdaccio(ctx context.Context, dir string) (*Verdaccio, error) {
 	if err != nil {
 		return nil, err
 	}
-	token, err := verdaccioLogin(ctx, addr)
+	token, err := login(ctx, http.MethodPut, "http://"+addr+"/-/user/org.couchdb.user:"+verdaccioUser, `{"name":"`+verdaccioUser+`","password":"`+verdaccioPassword+`"}`)
 	secret := filepath.Join(dir, "verdaccio-token")
 	if err == nil {
 		err = os.WriteFile(secret, []byte(token+"\n"), 0o600)
@@ -90,31 +88,6 @@ func StartVerdaccio(ctx context.Context, dir string) (*Verdaccio, error) {
 		},
 		Log: p.Log,
 	}}, nil
-}
-
-// verdaccioLogin makes the user, as npm adduser does, and gives its token.
-func verdaccioLogin(ctx context.Context, addr string) (string, error) {
-	body, err := json.Marshal(map[string]string{"name": verdaccioUser, "password": verdaccioPassword})
-	if err != nil {
-		return "", err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+addr+"/-/user/org.couchdb.user:"+verdaccioUser, bytes.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer res.Body.Close()
-	var answer struct {
-		Token string `json:"token"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || answer.Token == "" {
-		return "", fmt.Errorf("verdaccio gives no token: %s (%w)", res.Status, err)
-	}
-	return answer.Token, nil
 }
 
 // Stop ends the server.

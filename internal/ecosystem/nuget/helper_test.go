@@ -3,7 +3,6 @@ package nuget_test
 import (
 	"archive/zip"
 	"bytes"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,14 +21,6 @@ func protocol(tb testing.TB) ecosystem.Ecosystem {
 		tb.Fatal(err)
 	}
 	return eco
-}
-
-func code(err error) model.Code {
-	var d *model.Denial
-	if errors.As(err, &d) {
-		return d.Code
-	}
-	return ""
 }
 
 const (

@@ -88,7 +88,7 @@ func TestClassify(t *testing.T) {
 			t.Fatal(err)
 		}
 		op, err := protocol(t).Classify(method, path, values, nil)
-		if code(err) != tc.code {
+		if ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: %v, expected %q", tc.request, err, tc.code)
 		}
 		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
@@ -154,7 +154,7 @@ func TestExchange(t *testing.T) {
 		{[]string{"Bearer a.b.c"}, "", "", model.CodeBadRequest},
 	} {
 		ex, err := exchanger.ParseExchange(model.Operation{}, http.Header{"Authorization": tc.auth}, []byte(tc.body))
-		if ex.Token != tc.token || code(err) != tc.code {
+		if ex.Token != tc.token || ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%v %s: got %+v, %v", tc.auth, tc.body, ex, err)
 		}
 	}
@@ -162,10 +162,10 @@ func TestExchange(t *testing.T) {
 	if op, err := exchanger.ClassifyRoot("POST", path, nil, nil); err != nil || op.Kind != model.OperationExchange {
 		t.Errorf("got %+v, %v", op, err)
 	}
-	if _, err := exchanger.ClassifyRoot("GET", path, nil, nil); code(err) != model.CodeUnsupportedOperation {
+	if _, err := exchanger.ClassifyRoot("GET", path, nil, nil); ecosystemtest.Code(err) != model.CodeUnsupportedOperation {
 		t.Errorf("GET: %v", err)
 	}
-	if _, err := exchanger.Discover(model.Operation{}, nil, nil); code(err) != model.CodeUnsupportedOperation {
+	if _, err := exchanger.Discover(model.Operation{}, nil, nil); ecosystemtest.Code(err) != model.CodeUnsupportedOperation {
 		t.Errorf("discovery: %v", err)
 	}
 	ecosystemtest.Golden(t, *update, "minted", exchanger.Minted(model.Operation{}, "tpub_x", time.Unix(1700000000, 0)))

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -116,7 +117,7 @@ func TestInvariantJudgedBytesAreForwardedBytes(t *testing.T) {
 		"deep":                        {with("<dependencies>", "<dependencies>"+strings.Repeat("<a>", 70)+strings.Repeat("</a>", 70)), bad},
 		"a large nuspec":              {with("<dependencies>", "<dependencies>"+strings.Repeat(" ", 5<<20)), model.CodeTooLarge},
 	} {
-		if _, _, err := judge(t, "push", formOf(dotnetPart, tc.pkg)); code(err) != tc.code {
+		if _, _, err := judge(t, "push", formOf(dotnetPart, tc.pkg)); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: got %v, expected %q", name, err, tc.code)
 		}
 	}
@@ -138,14 +139,14 @@ func TestRefusedForms(t *testing.T) {
 		"no package":              {[]byte("--" + boundary + "--\r\n"), model.CodeMissingField},
 		"a line end without a CR": {bytes.Replace(good, []byte("\r\n--"+boundary+"--"), []byte("\n--"+boundary+"--"), 1), model.CodeMalformedUpload},
 	} {
-		if _, _, err := judge(t, "push", tc.body); code(err) != tc.code {
+		if _, _, err := judge(t, "push", tc.body); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: got %v, expected %q", name, err, tc.code)
 		}
 	}
-	if _, err := protocol(t).Open(model.Operation{Name: "push"}, http.Header{"Content-Type": {"application/octet-stream"}}); code(err) != model.CodeMalformedUpload {
+	if _, err := protocol(t).Open(model.Operation{Name: "push"}, http.Header{"Content-Type": {"application/octet-stream"}}); ecosystemtest.Code(err) != model.CodeMalformedUpload {
 		t.Errorf("got %v", err)
 	}
-	if _, err := protocol(t).Open(model.Operation{Name: "read"}, formType); code(err) != model.CodeUnsupportedOperation {
+	if _, err := protocol(t).Open(model.Operation{Name: "read"}, formType); ecosystemtest.Code(err) != model.CodeUnsupportedOperation {
 		t.Errorf("got %v", err)
 	}
 	if err := protocol(t).Inspect(model.Operation{}, nil, model.Target{}, nil, 0); err != nil {

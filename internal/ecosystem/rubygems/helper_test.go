@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"crypto/sha512"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/ecosystem/rubygems"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -25,14 +25,6 @@ func protocol(tb testing.TB) ecosystem.Ecosystem {
 		tb.Fatal(err)
 	}
 	return eco
-}
-
-func code(err error) model.Code {
-	var d *model.Denial
-	if errors.As(err, &d) {
-		return d.Code
-	}
-	return ""
 }
 
 const metadata = `--- !ruby/object:Gem::Specification
@@ -122,13 +114,13 @@ func judge(tb testing.TB, op model.Operation, header http.Header, body []byte, s
 	tb.Helper()
 	s, err := protocol(tb).Open(op, header)
 	if err != nil {
-		return verdict{Code: code(err)}, err
+		return verdict{Code: ecosystemtest.Code(err)}, err
 	}
 	for at := 0; at < len(body); at += size {
 		end := min(at+size, len(body))
 		release, err := s.Scan(body[at:end])
 		if err != nil {
-			return verdict{Code: code(err)}, err
+			return verdict{Code: ecosystemtest.Code(err)}, err
 		}
 		if release < v.Release || release > int64(end) {
 			tb.Fatalf("released %d after %d, of %d", release, v.Release, end)
@@ -144,7 +136,7 @@ func judge(tb testing.TB, op model.Operation, header http.Header, body []byte, s
 		v.Target = target
 	}
 	if err := s.Finish(); err != nil {
-		return verdict{Code: code(err)}, err
+		return verdict{Code: ecosystemtest.Code(err)}, err
 	}
 	v.Target, _ = s.Target()
 	v.Artifact = s.Artifact()

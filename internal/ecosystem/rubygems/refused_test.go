@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -130,7 +131,7 @@ func TestInvariantJudgedBytesAreForwardedBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, size := range []int{len(tc.gem) + 1, 100} {
-				if _, err := judge(t, pushOp, rawType, tc.gem, size); code(err) != tc.code {
+				if _, err := judge(t, pushOp, rawType, tc.gem, size); ecosystemtest.Code(err) != tc.code {
 					t.Errorf("in pieces of %d: got %v, expected %q", size, err, tc.code)
 				}
 			}
@@ -166,16 +167,16 @@ func TestRefusedForms(t *testing.T) {
 		"a bad gem":               {edit("ustar", "uster"), model.CodeMalformedUpload},
 		"half a gem":              {bytes.Replace(good, gem, gem[:len(gem)-512], 1), model.CodeMalformedUpload},
 	} {
-		if _, err := judge(t, pushOp, formType, tc.body, 1000); code(err) != tc.code {
+		if _, err := judge(t, pushOp, formType, tc.body, 1000); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: got %v, expected %q", name, err, tc.code)
 		}
 	}
 	for _, header := range []http.Header{{}, {"Content-Type": {"application/x-www-form-urlencoded"}}, {"Content-Type": {"application/octet-stream", "multipart/form-data"}}, {"Content-Type": {"multipart/form-data"}}} {
-		if _, err := protocol(t).Open(pushOp, header); code(err) != model.CodeMalformedUpload {
+		if _, err := protocol(t).Open(pushOp, header); ecosystemtest.Code(err) != model.CodeMalformedUpload {
 			t.Errorf("%v: got %v", header, err)
 		}
 	}
-	if _, err := protocol(t).Open(model.Operation{Name: "read"}, rawType); code(err) != model.CodeUnsupportedOperation {
+	if _, err := protocol(t).Open(model.Operation{Name: "read"}, rawType); ecosystemtest.Code(err) != model.CodeUnsupportedOperation {
 		t.Errorf("got %v", err)
 	}
 	if err := protocol(t).Inspect(pushOp, rawType, model.Target{}, nil, 0); err != nil {

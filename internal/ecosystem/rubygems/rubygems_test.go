@@ -86,7 +86,7 @@ func TestClassify(t *testing.T) {
 			t.Fatal(err)
 		}
 		op, err := protocol(t).Classify(method, path, values, nil)
-		if code(err) != tc.code {
+		if ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: %v, expected %q", tc.request, err, tc.code)
 		}
 		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
@@ -179,11 +179,11 @@ func TestYank(t *testing.T) {
 		strings.Repeat("gem_name", 300): {"", model.CodeTooLarge},
 	} {
 		got, err := judge(t, op, header, []byte(body), 9)
-		if code(err) != want.code || got.Target.File != want.file || got.Release != 0 {
+		if ecosystemtest.Code(err) != want.code || got.Target.File != want.file || got.Release != 0 {
 			t.Errorf("%.60q: got %+v, %v", body, got, err)
 		}
 	}
-	if _, err := protocol(t).Open(op, rawType); code(err) != model.CodeMalformedUpload {
+	if _, err := protocol(t).Open(op, rawType); ecosystemtest.Code(err) != model.CodeMalformedUpload {
 		t.Errorf("another type: %v", err)
 	}
 }
@@ -208,7 +208,7 @@ func TestExchange(t *testing.T) {
 		`{"jwt":"` + strings.Repeat("a", 33<<10) + `"}`: {"", model.CodeBadRequest},
 	} {
 		ex, err := exchanger.ParseExchange(model.Operation{}, nil, []byte(body))
-		if ex.Token != want.token || code(err) != want.code {
+		if ex.Token != want.token || ecosystemtest.Code(err) != want.code {
 			t.Errorf("%.60q: got %+v, %v", body, ex, err)
 		}
 	}
@@ -216,10 +216,10 @@ func TestExchange(t *testing.T) {
 	if op, err := exchanger.ClassifyRoot("POST", path, nil, nil); err != nil || op.Kind != model.OperationExchange {
 		t.Errorf("got %+v, %v", op, err)
 	}
-	if _, err := exchanger.ClassifyRoot("GET", path, nil, nil); code(err) != model.CodeUnsupportedOperation {
+	if _, err := exchanger.ClassifyRoot("GET", path, nil, nil); ecosystemtest.Code(err) != model.CodeUnsupportedOperation {
 		t.Errorf("GET: %v", err)
 	}
-	if _, err := exchanger.Discover(model.Operation{}, nil, nil); code(err) != model.CodeUnsupportedOperation {
+	if _, err := exchanger.Discover(model.Operation{}, nil, nil); ecosystemtest.Code(err) != model.CodeUnsupportedOperation {
 		t.Errorf("discovery: %v", err)
 	}
 	ecosystemtest.Golden(t, *update, "minted", exchanger.Minted(model.Operation{}, "tpub_x", time.Unix(1700000000, 0)))
