@@ -67,22 +67,44 @@ func (t *transaction) exchange(group []*registry, eco ecosystem.Ecosystem) error
 		t.reply(reply)
 		return nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, t.body, maxExchangeBody))
+	body, err := t.exchangeBody()
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return model.Deny(model.CodeTooLarge).Differ("body of the exchange", "more", "at most 65536 bytes")
-		}
-		return model.Deny(model.CodeTruncated).Because(err)
+		return err
 	}
 	ex, err := exchanger.ParseExchange(t.op, t.r.Header, body)
 	if err != nil {
 		return err
 	}
 	if t.op.Kind == model.OperationRevoke {
-		return t.revoke(exchanger, ex)
+		if err := t.revoke(ex); err != nil {
+			return err
+		}
+		t.reply(exchanger.Revoked(t.op))
+		return nil
 	}
-	return t.mint(exchanger, ex, group)
+	mint := t.mint
+	if ex.Reusable && t.reg != nil && t.g.Tokens.Ours(ex.Token) {
+		mint = t.again
+	}
+	token, grant, err := mint(ex, group)
+	if err != nil {
+		return err
+	}
+	t.reply(exchanger.Minted(t.op, token, grant.Expiry))
+	return nil
+}
+
+// exchangeBody reads the body of an exchange or a revocation.
+func (t *transaction) exchangeBody() ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, t.body, maxExchangeBody))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, model.Deny(model.CodeTooLarge).Differ("body of the exchange", "more", "at most 65536 bytes")
+		}
+		return nil, model.Deny(model.CodeTruncated).Because(err)
+	}
+	return body, nil
 }
 
 func discoverable(group []*registry) []ecosystem.Discoverable {
@@ -94,10 +116,10 @@ func discoverable(group []*registry) []ecosystem.Discoverable {
 }
 
 // mint swaps an identity token for a publish token of the registries whose audience it names and whose policies match.
-func (t *transaction) mint(exchanger ecosystem.Exchanger, ex model.Exchange, group []*registry) error {
+func (t *transaction) mint(ex model.Exchange, group []*registry) (string, *model.Grant, error) {
 	t.event.Kind, t.event.Credential = model.EventExchange, string(presentedIdentity)
 	if t.g.Tokens.Ours(ex.Token) {
-		return model.Deny(model.CodeInvalidToken).Differ("token", "a publish token", "an identity token")
+		return "", nil, model.Deny(model.CodeInvalidToken).Differ("token", "a publish token", "an identity token")
 	}
 	var audiences []string
 	for _, reg := range group {
@@ -106,37 +128,51 @@ func (t *transaction) mint(exchanger ecosystem.Exchanger, ex model.Exchange, gro
 	slices.Sort(audiences)
 	id, err := t.g.Verifier.Verify(t.r.Context(), ex.Token, slices.Compact(audiences))
 	if err != nil {
-		return err
+		return "", nil, err
 	}
 	t.id = id
 	if err := t.current(); err != nil {
-		return err
+		return "", nil, err
 	}
 	if id.IssuedAt.Before(t.g.Store.Since()) {
-		return model.Deny(model.CodeIssuedBeforeStart)
+		return "", nil, model.Deny(model.CodeIssuedBeforeStart)
 	}
 	grant := &model.Grant{Identity: id, Packages: ex.Packages, SingleUse: ex.SingleUse}
 	urls, err := t.scope(grant, group)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
 	// Minted before the identity token is burned: what fails without it must not cost the client its token.
 	token, err := t.g.Tokens.Mint(t.r.Context(), grant, urls)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
 	if err := t.g.Auditor.Ready(); err != nil {
-		return model.Deny(model.CodeAuditUnavailable).Because(err)
+		return "", nil, model.Deny(model.CodeAuditUnavailable).Because(err)
 	}
 	if err := t.claimExchange(ex); err != nil {
-		return err
+		return "", nil, err
 	}
 	t.event.PublishToken, t.event.Registries, t.event.Decision = grant.ID, grant.Registries, "allow"
 	if err := t.record(); err != nil {
-		return err
+		return "", nil, err
 	}
-	t.reply(exchanger.Minted(t.op, token, grant.Expiry))
-	return nil
+	return token, grant, nil
+}
+
+// again answers a realm that is asked with a publish token in the place of a password: with that very token, since the clients of
+// such realms have one password for all that they push. Nothing is minted, and the token is judged wherever it is used.
+func (t *transaction) again(ex model.Exchange, _ []*registry) (string, *model.Grant, error) {
+	t.event.Kind, t.event.Credential = model.EventExchange, string(presentedPublish)
+	t.presented = presented{kind: presentedPublish, token: ex.Token}
+	if err := t.authenticate(); err != nil {
+		return "", nil, err
+	}
+	t.event.Registries, t.event.Decision = t.grant.Registries, "allow"
+	if err := t.record(); err != nil {
+		return "", nil, err
+	}
+	return ex.Token, t.grant, nil
 }
 
 // scope finds the registries in reach of the identity, and fills in the grant's. What of a policy needs the package is left
@@ -233,7 +269,7 @@ func (t *transaction) claimExchange(ex model.Exchange) error {
 
 // revoke ends a publish token early. A token that is not ours, or has expired, needs no revoking: that is a success too, as
 // in RFC 7009.
-func (t *transaction) revoke(exchanger ecosystem.Exchanger, ex model.Exchange) error {
+func (t *transaction) revoke(ex model.Exchange) error {
 	t.event.Kind, t.event.Credential = model.EventRevocation, string(presentedPublish)
 	grant, err := t.g.Tokens.Verify(t.r.Context(), ex.Token, "")
 	var denial *model.Denial
@@ -242,7 +278,6 @@ func (t *transaction) revoke(exchanger ecosystem.Exchanger, ex model.Exchange) e
 		return err
 	case err != nil:
 		t.silent = true
-		t.reply(exchanger.Revoked(t.op))
 		return nil
 	}
 	t.grant, t.id = grant, grant.Identity
@@ -252,9 +287,5 @@ func (t *transaction) revoke(exchanger ecosystem.Exchanger, ex model.Exchange) e
 		return model.Deny(model.CodeStoreUnavailable).Because(err)
 	}
 	t.event.Decision = "allow"
-	if err := t.record(); err != nil {
-		return err
-	}
-	t.reply(exchanger.Revoked(t.op))
-	return nil
+	return t.record()
 }

@@ -127,8 +127,9 @@ type transaction struct {
 
 	route route
 	reg   *registry
-	// dialect renders denials; nil before an ecosystem is known.
+	// dialect renders denials; nil before an ecosystem is known. plainly: the endpoint is of no ecosystem, and neither are they.
 	dialect   ecosystem.Ecosystem
+	plainly   bool
 	op        model.Operation
 	presented presented
 	many      bool
@@ -168,6 +169,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, original *ur
 // serve is the order of the rooms.
 func (t *transaction) serve(original *url.URL) error {
 	if err := t.find(original); err != nil {
+		return err
+	}
+	if handled, err := t.neutral(); handled || err != nil {
 		return err
 	}
 	if handled, err := t.root(); handled || err != nil {

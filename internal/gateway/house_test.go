@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -135,7 +136,7 @@ func openWith(t *testing.T, iss *issuer.Server, options ...option) *house {
 	for _, change := range options {
 		change(&h.registry, &cfg)
 	}
-	cfg.Registries = []gateway.Registry{h.registry}
+	cfg.Registries = append([]gateway.Registry{h.registry}, cfg.Registries...)
 	gate, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -421,6 +422,8 @@ func (n *notebook) of(t *testing.T, kind model.EventKind) model.Event {
 type policySwitch struct {
 	t   *testing.T
 	now atomic.Pointer[policies.Set]
+	// beside are the names and ecosystems of further registries.
+	beside map[string]string
 }
 
 func (p *policySwitch) set(text string) {
@@ -429,8 +432,10 @@ func (p *policySwitch) set(text string) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
+	registries := map[string]string{"internal-pypi": "pypi"}
+	maps.Copy(registries, p.beside)
 	set, err := policies.Load([]string{file}, policies.Env{
-		Registries: map[string]string{"internal-pypi": "pypi"},
+		Registries: registries,
 		Issuers:    []policies.Issuer{{Name: "github", Provider: "github"}},
 	})
 	if err != nil {

@@ -52,9 +52,12 @@ func (t *transaction) deny(d *model.Denial) {
 		told.Policy, told.Field, told.Got, told.Want = "", "", "", ""
 	}
 	var reply model.Reply
-	if t.dialect != nil {
+	switch {
+	case t.plainly:
+		reply = neutralDenial(&told)
+	case t.dialect != nil:
 		reply = t.dialect.Render(t.op, &told)
-	} else {
+	default:
 		reply = plain(&told)
 	}
 	if d.RetryAfter > 0 {
@@ -83,7 +86,9 @@ func (t *transaction) reply(reply model.Reply) {
 	for name, values := range reply.Header {
 		h[http.CanonicalHeaderKey(name)] = values
 	}
-	h.Set("Cache-Control", "no-store")
+	if reply.Status >= 400 || reply.Header.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(reply.Body)))
 	if reply.Status >= 400 && reply.Reason != "" && t.r.ProtoMajor == 1 && t.hijack(reply) {
