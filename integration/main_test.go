@@ -2,12 +2,10 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -71,38 +69,8 @@ func TestMain(m *testing.M) {
 // run prepares everything that can be missing before the first test, so that the run says what is missing and ends.
 func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
-	if _, err := exec.LookPath("curl"); err != nil {
-		return 1, errors.New("curl is not on the PATH; the tests publish with it too")
-	}
-	for _, program := range []string{"mvn", "keytool"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return 1, fmt.Errorf("%s is not on the PATH; the tests deploy with Maven too (Debian: maven, default-jdk)", program)
-		}
-	}
-	for _, tool := range []toolbox.Debian{toolbox.Nginx, toolbox.Skopeo, toolbox.Gem} {
-		if _, err := tool.Program(ctx); err != nil {
-			return 1, err
-		}
-	}
-	for _, tool := range toolbox.All() {
-		if _, err := tool.Install(ctx); err != nil {
-			return 1, err
-		}
-	}
-	for _, tool := range toolbox.AllNode() {
-		if _, err := tool.Install(ctx); err != nil {
-			return 1, err
-		}
-	}
-	for _, crate := range toolbox.AllCrates() {
-		if _, err := crate.Install(ctx); err != nil {
-			return 1, err
-		}
-	}
-	for _, tool := range toolbox.AllGolang() {
-		if _, err := tool.Install(ctx); err != nil {
-			return 1, err
-		}
+	if err := toolbox.InstallAll(ctx); err != nil {
+		return 1, err
 	}
 	if shared.program, err = gateway.Build(ctx); err != nil {
 		return 1, err

@@ -33,16 +33,20 @@ func CacheDir() (string, error) {
 
 // Lock waits for the exclusive lock of a path (beside it, as PATH.lock), which other processes respect too; the returned
 // function gives it back.
-func Lock(path string) (release func(), err error) {
+func Lock(path string) (release func(), err error) { return lock(path, func() {}) }
+
+// lock is Lock; waits is called where somebody else has it.
+func lock(path string, waits func()) (release func(), err error) {
 	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	for {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		waits()
+	}
+	for errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
 	}
 	if err != nil {
 		f.Close()

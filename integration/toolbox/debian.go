@@ -32,13 +32,14 @@ var Gem = Debian{
 	Run: `RUBYLIB="$ROOT/usr/lib/ruby/vendor_ruby:$ROOT/usr/lib/ruby/3.1.0:$(echo "$ROOT"/usr/lib/*-linux-gnu/ruby/3.1.0)" "$ROOT/usr/bin/ruby3.1" "$ROOT/usr/bin/gem3.1"`,
 }
 
+// AllDebian lists every tool of the distribution's.
+func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Gem} }
+
 // Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {
 	if path, err := exec.LookPath(filepath.Base(d.Path)); err == nil {
 		return path, nil
 	}
-	mu.Lock()
-	defer mu.Unlock()
 	cache, err := CacheDir()
 	if err != nil {
 		return "", err
@@ -57,7 +58,7 @@ func (d Debian) Program(ctx context.Context) (string, error) {
 		return program, nil
 	}
 	began := time.Now()
-	fmt.Printf("unpacking the distribution's %s into %s\n", d.Package, dir)
+	fmt.Printf("unpacking the distribution's %s (fetched by apt-get: seconds) into %s\n", d.Package, dir)
 	if err := d.unpack(ctx, dir); err != nil {
 		return "", fmt.Errorf("%s is not on the PATH, and its package can't be fetched: %w; install it (Debian: %s)", filepath.Base(d.Path), err, d.Package)
 	}

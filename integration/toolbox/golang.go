@@ -68,8 +68,6 @@ func (g Golang) Install(ctx context.Context) (string, error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return "", errors.New("go is not on the PATH: the integration tests build their gateway and some registries and clients with it")
 	}
-	mu.Lock()
-	defer mu.Unlock()
 	cache, err := CacheDir()
 	if err != nil {
 		return "", err
@@ -120,12 +118,12 @@ func (g Golang) build(ctx context.Context, dir string, files map[string][]byte) 
 	defer cancel()
 	program := filepath.Join(bin, g.Name)
 	if g.Version == "" {
-		if _, err := golang(ctx, work, bin, "build", "-tags", g.Tags, "-o", program, g.Package); err != nil {
+		if _, err := golang(ctx, work, bin, "build", "-ldflags", "-s -w", "-tags", g.Tags, "-o", program, g.Package); err != nil {
 			return err
 		}
 		return g.copyStatic(ctx, dir, work)
 	}
-	if _, err := golang(ctx, work, bin, "install", "-tags", g.Tags, g.Package+"@"+g.Version); err != nil {
+	if _, err := golang(ctx, work, bin, "install", "-ldflags", "-s -w", "-tags", g.Tags, g.Package+"@"+g.Version); err != nil {
 		return err
 	}
 	if made := filepath.Join(bin, path.Base(g.Package)); made != program {

@@ -18,10 +18,8 @@ import (
 // installLimit bounds one installation.
 const installLimit = 10 * time.Minute
 
-var (
-	mu        sync.Mutex
-	installed = map[string]string{}
-)
+// installed are the tools that this process has looked at, by name.
+var installed sync.Map
 
 // Program is the path of one of the tool's programs; the tool is installed first where the cache lacks it.
 func (t Tool) Program(ctx context.Context, name string) (string, error) {
@@ -38,16 +36,14 @@ func (t Tool) Program(ctx context.Context, name string) (string, error) {
 
 // Install makes sure that the tool is in the cache and returns its virtual environment.
 func (t Tool) Install(ctx context.Context) (string, error) {
-	mu.Lock()
-	defer mu.Unlock()
-	if dir, ok := installed[t.Name]; ok {
-		return dir, nil
+	if dir, ok := installed.Load(t.Name); ok {
+		return dir.(string), nil
 	}
 	dir, err := t.install(ctx)
 	if err != nil {
 		return "", fmt.Errorf("install %s: %w", strings.Join(t.Requires, " "), err)
 	}
-	installed[t.Name] = dir
+	installed.Store(t.Name, dir)
 	return dir, nil
 }
 
@@ -65,7 +61,7 @@ func (t Tool) install(ctx context.Context) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(cache, "tools", t.Name+"-"+t.key(pins, version))
-	err = ensure(dir, strings.Join(t.Requires, " "), func() error { return t.build(ctx, python, dir, pins) })
+	err = ensure(dir, strings.Join(t.Requires, " ")+" (fetched by pip: up to half a minute)", func() error { return t.build(ctx, python, dir, pins) })
 	return dir, err
 }
 
@@ -75,7 +71,7 @@ func ensure(dir, what string, build func() error) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	release, err := Lock(dir)
+	release, err := lock(dir, func() { fmt.Printf("waiting for another run that installs %s\n", what) })
 	if err != nil {
 		return err
 	}

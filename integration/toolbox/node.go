@@ -40,15 +40,13 @@ func (n Node) Install(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", errors.New("npm is not on the PATH: the integration tests publish with it, and install verdaccio, pnpm and yarn with it (Debian: npm)")
 	}
-	mu.Lock()
-	defer mu.Unlock()
 	cache, err := CacheDir()
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256([]byte(n.Manifest))
 	dir := filepath.Join(cache, "tools", n.Name+"-"+hex.EncodeToString(sum[:6]))
-	if err := ensure(dir, n.Name, func() error { return n.build(ctx, npm, dir) }); err != nil {
+	if err := ensure(dir, n.Name+" (fetched by npm: up to a minute)", func() error { return n.build(ctx, npm, dir) }); err != nil {
 		return "", fmt.Errorf("install %s: %w", n.Name, err)
 	}
 	return dir, nil
