@@ -6,7 +6,6 @@ package npm
 import (
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -77,19 +76,10 @@ func (*protocol) Open(op model.Operation, header http.Header) (upload.Scanner, e
 	return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "one with a document")
 }
 
-// plainJSON refuses a type by which a registry would read other characters in the same bytes: servers of Node.js know UTF-7, in
-// which letters and signs of a text stand for quotes.
+// plainJSON refuses a type by which a registry would read other characters in the same bytes.
 func plainJSON(header http.Header) error {
 	lines := header.Values("Content-Type")
-	if len(lines) == 0 {
-		return nil
-	}
-	media, params, err := mime.ParseMediaType(lines[0])
-	charset, other := params["charset"], len(params)
-	if charset != "" {
-		other--
-	}
-	if err != nil || len(lines) > 1 || media != "application/json" || other > 0 || charset != "" && !strings.EqualFold(charset, "utf-8") {
+	if media, ok := upload.MediaType(header); len(lines) > 0 && (!ok || media != "application/json") {
 		return model.Deny(model.CodeMalformedUpload).Differ("Content-Type", brief(strings.Join(lines, ", ")), "application/json, in UTF-8")
 	}
 	return nil

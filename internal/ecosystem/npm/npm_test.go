@@ -271,7 +271,10 @@ func TestContentType(t *testing.T) {
 	for value, good := range map[string]bool{
 		"": true, "application/json": true, "Application/JSON; Charset=UTF-8": true,
 		"application/json; charset=utf-7": false, "application/json; charset=utf-16le": false, "application/json; charset=latin1": false,
-		"application/json; charset=utf-8; charset=utf-7": false, "application/json; x=y": false, "text/plain": false,
+		"application/json; charset=utf-8; charset=utf-7": false, "application/json; x=y": false,
+		// One parser lets charset* go before charset, another doesn't know it.
+		"application/json; charset=utf-7; charset*=utf-8''utf-8": false, "application/json; charset=utf-7; charset*0=utf-8": false,
+		"application/json;charset=\"utf-8\"": true, "application/json; charset=utf-8;": false, "application/json ;charset=utf-8": false, "text/plain": false,
 		"application/x-www-form-urlencoded": false, "application/vnd.npm.install-v1+json": false, "application/json, text/plain": false,
 	} {
 		header := http.Header{}

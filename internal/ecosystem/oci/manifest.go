@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,13 +33,9 @@ type manifest struct {
 
 // newManifest makes the scanner.
 func newManifest(target model.Target, header http.Header) (upload.Scanner, error) {
-	lines := header.Values("Content-Type")
-	if len(lines) != 1 {
-		return nil, malformed("Content-Type", strings.Join(lines, ", "), "the media type of the manifest, once")
-	}
-	media, params, err := mime.ParseMediaType(lines[0])
-	if err != nil || len(params) > 0 && !strings.EqualFold(params["charset"], "utf-8") || !strings.HasSuffix(media, "json") {
-		return nil, malformed("Content-Type", lines[0], "the media type of a manifest in JSON").Because(err)
+	media, ok := upload.MediaType(header)
+	if !ok || !strings.HasSuffix(media, "json") {
+		return nil, malformed("Content-Type", strings.Join(header.Values("Content-Type"), ", "), "the media type of a manifest in JSON, once")
 	}
 	digest := strings.TrimPrefix(target.File, "manifests/")
 	if !target.Versionless {
