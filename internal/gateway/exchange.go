@@ -137,7 +137,7 @@ func (t *transaction) mint(ex model.Exchange, group []*registry) (string, *model
 	if id.IssuedAt.Before(t.g.Store.Since()) {
 		return "", nil, model.Deny(model.CodeIssuedBeforeStart)
 	}
-	grant := &model.Grant{Identity: id, Packages: ex.Packages, SingleUse: ex.SingleUse}
+	grant := &model.Grant{Identity: id, Packages: ex.Packages, SingleUse: ex.SingleUse, Bound: ex.Reusable}
 	urls, err := t.scope(grant, group)
 	if err != nil {
 		return "", nil, err

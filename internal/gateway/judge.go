@@ -110,7 +110,8 @@ func (t *transaction) judge(targets []model.Target) error {
 // a release of an identity token that many jobs share to one of its publish tokens. It runs after the policy matched, so that
 // a refused token is not burned.
 func (t *transaction) claim(target model.Target) error {
-	if t.grant != nil && t.g.Verifier.Shared(t.id.Issuer) {
+	shared := t.grant != nil && t.g.Verifier.Shared(t.id.Issuer)
+	if shared {
 		if err := t.hold(t.replayKey()+"/release/"+target.Release(), t.grant.ID); err != nil {
 			return err
 		}
@@ -120,6 +121,10 @@ func (t *transaction) claim(target model.Target) error {
 		if since := t.g.Store.Since(); t.id.IssuedAt.Before(since) {
 			return model.Deny(model.CodeIssuedBeforeStart)
 		}
+		return t.bind(t.replayKey(), "direct/"+target.Release(), target.Versionless)
+	case t.grant.Bound && !shared:
+		// The exchange has bound it to what its scope asked to push. A scope that only pulls binds nothing, and what the token is then
+		// used for may still be a push.
 		return t.bind(t.replayKey(), "direct/"+target.Release(), target.Versionless)
 	case t.grant.SingleUse:
 		if since := t.g.Store.Since(); t.grant.IssuedAt.Before(since) {

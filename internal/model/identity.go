@@ -60,6 +60,9 @@ type Grant struct {
 	Packages []string
 	// SingleUse tokens publish one file once.
 	SingleUse bool
+	// Bound tokens came from an exchange that did not use the identity token up: each change that they make binds it to one release, as
+	// if it were sent directly.
+	Bound bool
 	// IssuedAt and Expiry bound the publish token itself.
 	IssuedAt, Expiry time.Time
 }

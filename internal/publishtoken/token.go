@@ -37,6 +37,7 @@ type payload struct {
 	Registries []string `json:"registries"`
 	Packages   []string `json:"packages,omitempty"`
 	SingleUse  bool     `json:"single_use,omitempty"`
+	Bound      bool     `json:"bound,omitempty"`
 	Identity   identity `json:"identity"`
 }
 
@@ -65,7 +66,7 @@ func payloadOf(g *model.Grant, issuer string, audiences []string) payload {
 	id := g.Identity
 	return payload{
 		Issuer: issuer, Audiences: audiences, ID: g.ID, IssuedAt: g.IssuedAt.Unix(), Expiry: g.Expiry.Unix(),
-		Registries: g.Registries, Packages: g.Packages, SingleUse: g.SingleUse,
+		Registries: g.Registries, Packages: g.Packages, SingleUse: g.SingleUse, Bound: g.Bound,
 		Identity: identity{
 			Issuer: id.Issuer, Provider: id.Provider, JTI: id.JTI, KeyID: id.KeyID, Audience: id.Audience, Digest: id.Digest[:],
 			IssuedAt: instantOf(id.IssuedAt), Expiry: instantOf(id.Expiry), TokenExpiry: instantOf(id.TokenExpiry),
@@ -85,7 +86,7 @@ func (p *payload) grant() (*model.Grant, error) {
 		Claims: p.Identity.Claims,
 	}
 	return &model.Grant{
-		ID: p.ID, Identity: id, Registries: p.Registries, Packages: p.Packages, SingleUse: p.SingleUse,
+		ID: p.ID, Identity: id, Registries: p.Registries, Packages: p.Packages, SingleUse: p.SingleUse, Bound: p.Bound,
 		IssuedAt: time.Unix(p.IssuedAt, 0).UTC(), Expiry: time.Unix(p.Expiry, 0).UTC(),
 	}, nil
 }
