@@ -28,9 +28,10 @@ var rooms = []room{
 	{"internal/jsonstream", []string{"internal/model"}},
 	{"internal/multipart", []string{"internal/model"}},
 	{"internal/zipfile", nil},
+	{"internal/xmldoc", nil},
 	{"internal/ecosystem", []string{"internal/upload", "internal/model"}},
 	{"internal/ecosystem/*", []string{
-		"internal/ecosystem", "internal/upload", "internal/jsonstream", "internal/multipart", "internal/zipfile", "internal/model",
+		"internal/ecosystem", "internal/upload", "internal/jsonstream", "internal/multipart", "internal/zipfile", "internal/xmldoc", "internal/model",
 	}},
 	{"internal/credential", []string{"internal/model"}},
 	{"internal/credential/*", []string{"internal/credential", "internal/model"}},

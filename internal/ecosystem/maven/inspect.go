@@ -1,7 +1,6 @@
 package maven
 
 import (
-	"bytes"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -9,10 +8,8 @@ import (
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/xmldoc"
 )
-
-// maxDepth bounds the nesting of a document.
-const maxDepth = 64
 
 // Inspect compares the coordinates inside a pom or an index with those of its path.
 func (*protocol) Inspect(op model.Operation, _ http.Header, target model.Target, body io.ReaderAt, size int64) error {
@@ -20,19 +17,15 @@ func (*protocol) Inspect(op model.Operation, _ http.Header, target model.Target,
 	if op.Name == opMetadata {
 		root = "metadata"
 	}
-	doc, err := readDocument(io.NewSectionReader(body, 0, size), root)
+	doc, err := readDocument(target.File, root, io.NewSectionReader(body, 0, size))
 	if err != nil {
-		var denial *model.Denial
-		if errors.As(err, &denial) {
-			return denial
-		}
-		return wrong(target.File, "not readable", "a document in XML without a DTD").Because(err)
+		return err
 	}
 	group, artifact, _ := strings.Cut(target.Package, ":")
 	checks := []struct{ path, want string }{{"groupId", group}, {"artifactId", artifact}, {"version", target.Version}}
 	for _, c := range checks {
-		got, ok := doc[root+"/"+c.path]
-		if parent, inherits := doc[root+"/parent/"+c.path]; !ok && inherits && root == "project" && c.path != "artifactId" {
+		got, ok := doc[c.path]
+		if parent, inherits := doc["parent/"+c.path]; !ok && inherits && root == "project" && c.path != "artifactId" {
 			got, ok = parent, true
 		}
 		if target.Versionless && c.path == "version" {
@@ -50,53 +43,29 @@ func (*protocol) Inspect(op model.Operation, _ http.Header, target model.Target,
 	return nil
 }
 
-// readDocument reads the texts of the elements down to the third level: by path, each of which may be there once where it
-// names coordinates. A DTD, a second root and text after it are refused.
-func readDocument(r io.Reader, root string) (map[string]string, error) {
-	dec := xml.NewDecoder(r)
-	doc := map[string]string{}
-	var path []string
-	var text strings.Builder
-	roots := 0
-	for {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		switch token := token.(type) {
-		case xml.Directive:
-			return nil, wrong("document", "with a DTD", "none")
-		case xml.StartElement:
-			if path = append(path, token.Name.Local); len(path) == 1 {
-				roots++
-			}
-			if roots > 1 || path[0] != root {
-				return nil, wrong("root element", brief(token.Name.Local), root+", once")
-			}
-			if len(path) > maxDepth {
-				return nil, wrong("document", "nested deeper", "at most 64 levels")
-			}
-			text.Reset()
-		case xml.CharData:
-			if len(path) == 0 && len(bytes.TrimSpace(token)) > 0 {
-				return nil, wrong("document", "with text outside its root", "one element "+root)
-			}
-			text.Write(token)
-		case xml.EndElement:
-			if err := keep(doc, strings.Join(path, "/"), text.String()); err != nil {
-				return nil, err
-			}
-			path = path[:len(path)-1]
-			text.Reset()
-		}
+// readDocument reads the coordinates of a document.
+func readDocument(file, root string, r io.Reader) (coordinates map[string]string, err error) {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, model.Deny(model.CodeSpoolUnavailable).Because(err)
 	}
-	if roots == 0 {
-		return nil, wrong("document", "empty", "an element "+root)
+	doc := document{root: root, values: map[string]string{}}
+	err = xmldoc.Walk(text, &doc)
+	var defect *xmldoc.Defect
+	var denial *model.Denial
+	switch {
+	case err == nil || errors.As(err, &denial):
+		return doc.values, err
+	case errors.As(err, &defect):
+		return nil, wrong(brief(file), defect.Got, defect.Want)
 	}
-	return doc, nil
+	return nil, wrong(brief(file), "not readable", "a document in XML without a DTD").Because(err)
+}
+
+// document takes the coordinates out of a pom or an index: by their path below the root, each of which may be there once.
+type document struct {
+	root, space string
+	values      map[string]string
 }
 
 // coordinates are the paths below the root that say what a document is about.
@@ -105,15 +74,43 @@ var coordinates = map[string]bool{
 	"parent": true,
 }
 
-// keep remembers a coordinate; readers differ in which of two they take.
-func keep(doc map[string]string, path, text string) error {
-	_, below, _ := strings.Cut(path, "/")
-	if !coordinates[below] {
+// Start refuses a coordinate that some readers overlook, since they know namespaces, or take for the second one.
+func (d *document) Start(path []string, e xml.StartElement) error {
+	if len(path) == 1 {
+		d.space = e.Name.Space
+		if path[0] != d.root {
+			return wrong("root element", path[0], d.root)
+		}
 		return nil
 	}
-	if _, twice := doc[path]; twice {
-		return model.Deny(model.CodeDuplicateField).Differ(below, "twice", "once")
+	at := strings.Join(path[1:], "/")
+	switch {
+	case d.root == "metadata" && at == "plugins":
+		// It stands at the same path, and says which plugins of a group have which prefixes.
+		return wrong("index", "of a group's plugins too", "that of one artifact")
+	case !coordinates[at]:
+		return nil
+	case e.Name.Space != d.space:
+		return wrong(at, "in another namespace", "in that of "+d.root)
 	}
-	doc[path] = strings.TrimSpace(text)
+	if _, twice := d.values[at]; twice {
+		return model.Deny(model.CodeDuplicateField).Differ(at, "twice", "once")
+	}
+	d.values[at] = ""
 	return nil
 }
+
+// End keeps the text of a coordinate. Readers differ in what they make of text around an element or a comment.
+func (d *document) End(path []string, text string, plain bool) error {
+	at := strings.Join(path[1:], "/")
+	if !coordinates[at] || at == "parent" {
+		return nil
+	}
+	if !plain {
+		return wrong(at, "more than text", "text")
+	}
+	d.values[at] = strings.TrimSpace(text)
+	return nil
+}
+
+var _ xmldoc.Visitor = (*document)(nil)

@@ -2,7 +2,6 @@ package nuget
 
 import (
 	"archive/zip"
-	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -10,13 +9,13 @@ import (
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/xmldoc"
 	"github.com/trustpub/trustpub/internal/zipfile"
 )
 
 const (
-	// maxDocument bounds a nuspec and the list of relations, in bytes; maxDepth their nesting.
+	// maxDocument bounds a nuspec and the list of relations, in bytes.
 	maxDocument = 4 << 20
-	maxDepth    = 64
 )
 
 const (
@@ -104,68 +103,18 @@ func read(e *zip.File) ([]byte, error) {
 	return text, nil
 }
 
-// visitor takes the elements of a document. path has the local names from the root on.
-type visitor interface {
-	start(path []string, e xml.StartElement) error
-	end(path []string, text string, plain bool) error
-}
-
-// walk reads a document of one root, in UTF-8, without a DTD. Text is that of an element after its last child; it is plain where
-// nothing else stands in the element.
-func walk(name string, text []byte, v visitor) error {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	wrong := func(got, want string) *model.Denial { return notPackage(got+" in "+brief(name), want) }
-	dec := xml.NewDecoder(bytes.NewReader(text))
-	var path []string
-	var chars strings.Builder
-	plain, roots := true, 0
-	for {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return wrong("something that is no XML", "a document in UTF-8").Because(err)
-		}
-		switch token := token.(type) {
-		case xml.Directive:
-			return wrong("a DTD", "none")
-		case xml.ProcInst:
-			if token.Target != "xml" || roots > 0 {
-				return wrong("an instruction", "none")
-			}
-		case xml.Comment:
-			plain = false
-		case xml.CharData:
-			if len(path) == 0 && len(bytes.TrimSpace(token)) > 0 {
-				return wrong("text outside its root", "one element")
-			}
-			chars.Write(token)
-		case xml.StartElement:
-			if path = append(path, token.Name.Local); len(path) == 1 {
-				roots++
-			}
-			if roots > 1 || len(path) > maxDepth {
-				return wrong("a second root, or elements nested deeper", "one root and at most 64 levels")
-			}
-			if err := v.start(path, token); err != nil {
-				return err
-			}
-			chars.Reset()
-			plain = true
-		case xml.EndElement:
-			if err := v.end(path, chars.String(), plain); err != nil {
-				return err
-			}
-			path = path[:len(path)-1]
-			chars.Reset()
-			plain = false
-		}
+// walk reads a document of the package.
+func walk(name string, text []byte, v xmldoc.Visitor) error {
+	err := xmldoc.Walk(text, v)
+	var defect *xmldoc.Defect
+	var denial *model.Denial
+	switch {
+	case err == nil || errors.As(err, &denial):
+		return err
+	case errors.As(err, &defect):
+		return notPackage(defect.Got+" in "+brief(name), defect.Want)
 	}
-	if roots == 0 {
-		return wrong("nothing", "a document")
-	}
-	return nil
+	return notPackage("something that is no XML in "+brief(name), "a document in UTF-8").Because(err)
 }
 
 // manifest reads id and version of a nuspec.
@@ -178,8 +127,8 @@ type manifest struct {
 // places are the elements that name a package, by their path.
 var places = []string{"package", "package/metadata", "package/metadata/id", "package/metadata/version"}
 
-// start refuses an element that some readers take for one of the places: in another case, in another namespace, or a second time.
-func (m *manifest) start(path []string, e xml.StartElement) error {
+// Start refuses an element that some readers take for one of the places: in another case, in another namespace, or a second time.
+func (m *manifest) Start(path []string, e xml.StartElement) error {
 	if len(path) == 1 {
 		m.space, m.seen, m.values = e.Name.Space, map[string]bool{}, map[string]string{}
 	}
@@ -201,8 +150,8 @@ func (m *manifest) start(path []string, e xml.StartElement) error {
 	return nil
 }
 
-// end keeps the text of the places.
-func (m *manifest) end(path []string, text string, plain bool) error {
+// End keeps the text of the places.
+func (m *manifest) End(path []string, text string, plain bool) error {
 	switch at := strings.Join(path, "/"); at {
 	case "package/metadata/id", "package/metadata/version":
 		if !plain {
@@ -227,11 +176,12 @@ type relationList struct {
 	seen   bool
 }
 
-// start compares the target of each relation of that type.
-func (l *relationList) start(_ []string, e xml.StartElement) error {
-	values := map[string]string{}
-	for _, a := range e.Attr {
-		values[strings.ToLower(a.Name.Local)] = a.Value
+// Start compares the target of each relation of that type. Readers leave out what they take for an extension, so that an attribute
+// of another namespace can stand for none.
+func (l *relationList) Start(_ []string, e xml.StartElement) error {
+	values, err := xmldoc.Attributes(e)
+	if err != nil {
+		return err
 	}
 	switch {
 	case !strings.EqualFold(e.Name.Local, "Relationship") || !strings.HasSuffix(strings.ToLower(values["type"]), manifestRelation):
@@ -245,8 +195,8 @@ func (l *relationList) start(_ []string, e xml.StartElement) error {
 	return nil
 }
 
-// end has nothing to do.
-func (*relationList) end([]string, string, bool) error { return nil }
+// End has nothing to do.
+func (*relationList) End([]string, string, bool) error { return nil }
 
 func checkRelations(related *zip.File, nuspec string) error {
 	text, err := read(related)
@@ -259,6 +209,6 @@ func checkRelations(related *zip.File, nuspec string) error {
 func notPackage(got, want string) *model.Denial { return malformed("package", got, want) }
 
 var (
-	_ visitor = (*manifest)(nil)
-	_ visitor = (*relationList)(nil)
+	_ xmldoc.Visitor = (*manifest)(nil)
+	_ xmldoc.Visitor = (*relationList)(nil)
 )
