@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/gateway"
 )
 
@@ -112,6 +114,27 @@ func (h *Handler) config(s *services) gateway.Config {
 		cfg.Fingerprint = s.prints.Fingerprint
 	}
 	return cfg
+}
+
+// keep hands the sources of credentials what they keep between requests, that of the configuration before where it uses the same.
+func (h *Handler) keep(l *leases) error {
+	for i := range h.Registries {
+		keeper, ok := h.Registries[i].resolved.Source.(credential.Keeper)
+		if !ok {
+			continue
+		}
+		for _, kept := range keeper.Kept() {
+			v, err := take(l, "credential/"+kept.Key, func() (io.Closer, func() error, error) {
+				opened := kept.Open()
+				return opened, opened.Close, nil
+			})
+			if err != nil {
+				return err
+			}
+			kept.Use(v)
+		}
+	}
+	return nil
 }
 
 // start makes the gateway; the app calls it from its Start.
