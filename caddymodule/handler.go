@@ -1,11 +1,13 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -166,7 +168,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if o, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		original = o.URL
 	}
-	return g.ServeHTTP(w, r, original, next.ServeHTTP)
+	return g.ServeHTTP(w, r, original, anew(next))
+}
+
+// routeGroups is where Caddy notes in a request's context which groups of routes had their turn. It exports no name for it.
+const routeGroups = caddy.CtxKey("route_group")
+
+// anew chooses among "handle" blocks each time that the gateway sends something on: it asks a registry whether a file is there
+// before it forwards the file, and the question must not use up the block that the file needs too.
+func anew(next caddyhttp.Handler) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if groups, ok := r.Context().Value(routeGroups).(map[string]struct{}); ok {
+			r = r.WithContext(context.WithValue(r.Context(), routeGroups, maps.Clone(groups)))
+		}
+		return next.ServeHTTP(w, r)
+	}
 }
 
 // warnAboutLogs looks for access logs that would show a credential.
