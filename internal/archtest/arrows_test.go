@@ -29,9 +29,11 @@ var rooms = []room{
 	{"internal/multipart", []string{"internal/model"}},
 	{"internal/zipfile", nil},
 	{"internal/xmldoc", nil},
+	{"internal/tarfile", nil},
 	{"internal/ecosystem", []string{"internal/upload", "internal/model"}},
 	{"internal/ecosystem/*", []string{
-		"internal/ecosystem", "internal/upload", "internal/jsonstream", "internal/multipart", "internal/zipfile", "internal/xmldoc", "internal/model",
+		"internal/ecosystem", "internal/upload", "internal/jsonstream", "internal/multipart", "internal/zipfile", "internal/xmldoc", "internal/tarfile",
+		"internal/model",
 	}},
 	{"internal/credential", []string{"internal/model"}},
 	{"internal/credential/mintapi", []string{"internal/credential", "internal/model"}},

@@ -15,6 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/tarfile"
 )
 
 const (
@@ -41,6 +42,10 @@ func (*protocol) Inspect(_ model.Operation, _ http.Header, target model.Target, 
 		if errors.As(err, &denial) {
 			return denial
 		}
+		var defect *tarfile.Defect
+		if errors.As(err, &defect) {
+			return malformed("crate", defect.Got, defect.Want)
+		}
 		return malformed("crate", "something else", "a tar in gzip, as cargo package makes it").Because(err)
 	}
 	return checkManifest(manifest, target, top)
@@ -56,7 +61,7 @@ func readCrate(file *io.SectionReader, top string) (manifest []byte, err error) 
 	}
 	packed.Multistream(false)
 	unpacked := &io.LimitedReader{R: packed, N: maxUnpacked + 1}
-	entries := tar.NewReader(unpacked)
+	entries := tarfile.NewReader(unpacked)
 	for n := 0; ; n++ {
 		entry, err := entries.Next()
 		if errors.Is(err, io.EOF) {
@@ -102,11 +107,14 @@ func limited(r *io.LimitedReader, err error) error {
 
 // checkEntry refuses what is no plain file of the crate.
 func checkEntry(entry *tar.Header, top string) error {
+	if err := tarfile.Check(entry); err != nil {
+		return err
+	}
 	name := strings.TrimSuffix(entry.Name, "/")
 	switch {
 	case entry.Typeflag != tar.TypeReg && entry.Typeflag != tar.TypeDir:
 		return malformed("entry of the crate", fmt.Sprintf("%s of type %q", entry.Name, entry.Typeflag), "plain files and folders")
-	case len(entry.PAXRecords) > 0:
+	case len(entry.PAXRecords) > 0 || entry.Format == tar.FormatPAX:
 		return malformed("entry of the crate", entry.Name+" with extended records", "none")
 	case name != path.Clean(name) || strings.ContainsAny(name, "\\\x00"):
 		return malformed("entry of the crate", entry.Name, "a plain path")

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -147,6 +148,49 @@ func pack(tb testing.TB, entries ...entry) []byte {
 		tb.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// folderWithSize is a tar whose folder says that it has data: some readers skip it, and see the entries inside the file that follows.
+func folderWithSize(tb testing.TB) []byte {
+	tb.Helper()
+	var inner, out bytes.Buffer
+	hidden := tar.NewWriter(&inner)
+	w := tar.NewWriter(&out)
+	add := func(w *tar.Writer, e entry) {
+		e.Size = int64(len(e.body))
+		_, err := w.Write(nil)
+		if err = errors.Join(err, w.WriteHeader(&e.Header)); err == nil {
+			_, err = w.Write([]byte(e.body))
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	const top = "acme-widget-1.0.0/"
+	add(hidden, file(top+"Cargo.toml", strings.Replace(manifest, "acme-widget", "evil", 1)))
+	if err := hidden.Flush(); err != nil {
+		tb.Fatal(err)
+	}
+	add(w, file(top+"Cargo.toml", manifest))
+	if err := w.Flush(); err != nil {
+		tb.Fatal(err)
+	}
+	at := out.Len()
+	add(w, entry{Header: tar.Header{Name: top + "src/", Typeflag: tar.TypeDir, Mode: 0o755, Format: tar.FormatGNU}})
+	add(w, file(top+"data", inner.String()))
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	text := out.Bytes()
+	head := text[at : at+512]
+	copy(head[124:], fmt.Sprintf("%011o", 512))
+	copy(head[148:], "        ")
+	sum := 0
+	for _, b := range head {
+		sum += int(b)
+	}
+	copy(head[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return text
 }
 
 func widget(tb testing.TB) []byte {
@@ -298,6 +342,7 @@ func TestCrateRefusals(t *testing.T) {
 		"a manifest in another case":     {pack(t, good, file(top+"cargo.toml", manifest)), model.CodeMalformedUpload},
 		"a manifest that is a folder":    {pack(t, with(file(top+"Cargo.toml", ""), func(h *tar.Header) { h.Typeflag = tar.TypeDir })), model.CodeMalformedUpload},
 		"a link":                         {pack(t, good, with(file(top+"x", ""), func(h *tar.Header) { h.Typeflag, h.Linkname = tar.TypeSymlink, "/etc" })), model.CodeMalformedUpload},
+		"a folder with a size":           {gzipped(t, folderWithSize(t)), model.CodeMalformedUpload},
 		"extended records":               {pack(t, good, with(file(top+"x", ""), func(h *tar.Header) { h.Format, h.PAXRecords = tar.FormatPAX, map[string]string{"a.b": "c"} })), model.CodeMalformedUpload},
 		"a manifest of another crate":    {pack(t, file(top+"Cargo.toml", strings.Replace(manifest, "widget", "gadget", 1))), model.CodePackageMismatch},
 		"a manifest of another version":  {pack(t, file(top+"Cargo.toml", strings.Replace(manifest, "1.0.0", "1.0.1", 1))), model.CodePackageMismatch},

@@ -3,6 +3,7 @@ package pypi
 import (
 	"archive/tar"
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
@@ -11,6 +12,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"github.com/trustpub/trustpub/internal/tarfile"
 )
 
 // zipStart is the signature of a local file header; honest wheels begin with one, without a program or other data before it.
@@ -139,12 +142,14 @@ func readMetadata(r io.Reader) ([]byte, error) {
 // tarMetadata reads one entry of a compressed tar, which must be there once, as unpacking keeps the last. The whole archive is
 // read, within limits.
 func tarMetadata(file *io.SectionReader, want string) ([]byte, error) {
-	gz, err := gzip.NewReader(file)
+	in := bufio.NewReader(file)
+	gz, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, fmt.Errorf("gzip: %w", err)
 	}
+	gz.Multistream(false) // some readers go on with a second member, and others don't
 	bounded := &boundedReader{r: gz, left: min(maxUnpacked, max(smallUnpacked, file.Size()*maxRatio))}
-	tr := tar.NewReader(bounded)
+	tr := tarfile.NewReader(bounded)
 	var metadata []byte
 	for entries := 0; ; entries++ {
 		h, err := tr.Next()
@@ -153,6 +158,9 @@ func tarMetadata(file *io.SectionReader, want string) ([]byte, error) {
 		}
 		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
 			return nil, fmt.Errorf("tar: %w", err)
+		}
+		if err := tarfile.Check(h); err != nil {
+			return nil, err
 		}
 		if entries >= maxEntries {
 			return nil, &archiveError{"more entries", fmt.Sprintf("at most %d", maxEntries)}
@@ -173,6 +181,12 @@ func tarMetadata(file *io.SectionReader, want string) ([]byte, error) {
 	}
 	if metadata == nil {
 		return nil, &archiveError{"no " + want, "one"}
+	}
+	if _, err := io.Copy(io.Discard, bounded); err != nil {
+		return nil, fmt.Errorf("gzip: %w", err)
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		return nil, &archiveError{"bytes behind its end", "one gzip member"}
 	}
 	return metadata, nil
 }

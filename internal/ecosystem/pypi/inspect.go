@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/tarfile"
 )
 
 // The limits of looking into an archive.
@@ -59,8 +60,12 @@ func (p *protocol) Inspect(op model.Operation, header http.Header, target model.
 // unreadable says what is wrong with an archive.
 func unreadable(file string, err error) *model.Denial {
 	var defect *archiveError
-	if errors.As(err, &defect) {
+	var odd *tarfile.Defect
+	switch {
+	case errors.As(err, &defect):
 		return model.Deny(model.CodePackageMismatch).Differ("archive "+file, defect.got, defect.want).Because(err)
+	case errors.As(err, &odd):
+		return malformed("archive "+file, odd.Got, odd.Want)
 	}
 	return malformed("archive "+file, "unreadable", "an archive of the kind that its name says").Because(err)
 }

@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -61,6 +62,74 @@ func tarOf(t *testing.T, entries ...entry) []byte {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
+}
+
+// recordsForAll is a tar whose second entry has the name of the first to readers that know records for all entries.
+func recordsForAll(t *testing.T, entries ...entry) []byte {
+	t.Helper()
+	return gzipped(t, func(w *tar.Writer) {
+		for i, e := range entries {
+			if i == 1 {
+				if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": entries[0].path}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			writeFile(t, w, tar.Header{Name: e.path}, e.data)
+		}
+	})
+}
+
+// sizeInRecord is a tar with a file whose size stands in a record that some readers overlook (CVE-2025-62518): they go on inside it.
+func sizeInRecord(t *testing.T, root string) []byte {
+	t.Helper()
+	text := gunzip(t, gzipped(t, func(w *tar.Writer) {
+		writeFile(t, w, tar.Header{Name: "acme_widget-1.0/x", PAXRecords: map[string]string{"a.size": "00512"}}, strings.Repeat("x", 512))
+		writeFile(t, w, tar.Header{Name: root}, goodMetadata)
+	}))
+	text = bytes.Replace(text, []byte("16 a.size=00512\n"), []byte("16 size=0000512\n"), 1)
+	return gzipped(t, nil, text...)
+}
+
+func writeFile(t *testing.T, w *tar.Writer, h tar.Header, data string) {
+	t.Helper()
+	h.Typeflag, h.Mode, h.Size = tar.TypeReg, 0o644, int64(len(data))
+	if err := w.WriteHeader(&h); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(data)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// gzipped packs what write makes, or that text.
+func gzipped(t *testing.T, write func(*tar.Writer), text ...byte) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	gz := gzip.NewWriter(&buf)
+	if write == nil {
+		_, _ = gz.Write(text)
+	} else {
+		w := tar.NewWriter(gz)
+		write(w)
+		_ = w.Close()
+	}
+	if err := gz.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func gunzip(t *testing.T, packed []byte) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // inspect judges a form and then its archive.
@@ -159,6 +228,9 @@ func TestInspect(t *testing.T) {
 		{"an sdist of two folders", sdist, tarOf(t, entry{root, goodMetadata}, entry{"evil-1.0/PKG-INFO", goodMetadata}), model.CodePackageMismatch},
 		{"an sdist with a link", sdist, tarOf(t, entry{root, "-> x"}), model.CodePackageMismatch},
 		{"an sdist without PKG-INFO", sdist, tarOf(t, entry{"acme_widget-1.0/setup.py", ""}), model.CodePackageMismatch},
+		{"an sdist in two members", sdist, append(tarOf(t, entry{root, goodMetadata}), tarOf(t, entry{root, goodMetadata})...), model.CodePackageMismatch},
+		{"an sdist with records for all", sdist, recordsForAll(t, entry{root, goodMetadata}, entry{"acme_widget-1.0/x", meta("acme-widget", "evil")}), model.CodeMalformedUpload},
+		{"an sdist with a size in a record", sdist, sizeInRecord(t, root), model.CodeMalformedUpload},
 		{"a bomb", sdist, tarOf(t, entry{"acme_widget-1.0/zero", strings.Repeat("\x00", smallUnpacked+1)}, entry{root, goodMetadata}), model.CodePackageMismatch},
 		{"half an sdist", sdist, tarOf(t, entry{root, goodMetadata})[:60], model.CodeMalformedUpload},
 	}

@@ -1,0 +1,162 @@
+package tarfile_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trustpub/trustpub/internal/tarfile"
+)
+
+// header makes one block; edits change its bytes before the sum is taken.
+func header(kind byte, name string, size int, edits ...func([]byte)) []byte {
+	h := make([]byte, 512)
+	copy(h, name)
+	copy(h[100:], "0000644\x000000000\x000000000\x00")
+	copy(h[124:], fmt.Sprintf("%011o\x0000000000000\x00", size))
+	h[156] = kind
+	copy(h[257:], "ustar\x0000")
+	for _, edit := range edits {
+		edit(h)
+	}
+	copy(h[148:], "        ")
+	sum := 0
+	for _, b := range h {
+		sum += int(b)
+	}
+	copy(h[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return h
+}
+
+// data fills blocks.
+func data(s string) []byte {
+	return append([]byte(s), make([]byte, (512-len(s)%512)%512)...)
+}
+
+func file(name, content string) []byte {
+	return append(header('0', name, len(content)), data(content)...)
+}
+
+// extended is a header of records for the next entry, or for all.
+func extended(kind byte, records ...string) []byte {
+	var all strings.Builder
+	for _, r := range records {
+		size := len(r) + 3
+		for len(fmt.Sprint(size)+" "+r+"\n") != size {
+			size++
+		}
+		fmt.Fprintf(&all, "%d %s\n", size, r)
+	}
+	return append(header(kind, "records", all.Len()), data(all.String())...)
+}
+
+// long is a name in the GNU form.
+func long(kind byte, name string) []byte {
+	return append(header(kind, "././@LongLink", len(name)+1, func(h []byte) { copy(h[257:], "ustar  \x00") }), data(name+"\x00")...)
+}
+
+func tarOf(parts ...[]byte) []byte {
+	return append(bytes.Join(parts, nil), make([]byte, 1024)...)
+}
+
+// names reads a tar as its users do.
+func names(text []byte) (names []string, err error) {
+	r := tarfile.NewReader(bytes.NewReader(text))
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return names, nil
+		}
+		if err != nil {
+			return names, err
+		}
+		if err := tarfile.Check(h); err != nil {
+			return names, err
+		}
+		names = append(names, h.Name)
+	}
+}
+
+func TestReader(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text []byte
+		want []string
+	}{
+		"files":               {tarOf(file("a", ""), file("b", "x"), file("c", strings.Repeat("x", 513))), []string{"a", "b", "c"}},
+		"a folder and a link": {tarOf(header('5', "a/", 0), header('2', "a/b", 0, func(h []byte) { copy(h[157:], "c") })), []string{"a/", "a/b"}},
+		"extended records":    {tarOf(extended('x', "path=long", "mtime=1.5"), file("short", "x")), []string{"long"}},
+		"a comment for all":   {tarOf(extended('g', "comment=abc"), file("a", "x")), []string{"records", "a"}},
+		"long names":          {tarOf(long('L', "long"), file("short", "x"), long('L', "n"), long('K', "l"), header('2', "s", 0)), []string{"long", "n"}},
+		"a prefix":            {tarOf(header('0', "b", 0, func(h []byte) { copy(h[345:], "a") })), []string{"a/b"}},
+		"of the seventies":    {tarOf(header(0, "a", 0, func(h []byte) { clear(h[257:]) })), []string{"a"}},
+		"no end":              {file("a", "x"), []string{"a"}},
+	} {
+		got, err := names(tc.text)
+		if diff := cmp.Diff(tc.want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+	}
+}
+
+// TestRefusals: each tar has entries that one reader sees and another does not.
+func TestRefusals(t *testing.T) {
+	hidden := file("evil", "x")
+	for name, text := range map[string][]byte{
+		// Readers that skip the folder's size go on inside the next file.
+		"a folder with a size":           tarOf(header('5', "a/", 512), file("b", string(hidden)), file("c", "x")),
+		"a link with a size":             tarOf(header('2', "a", 512), file("b", string(hidden))),
+		"a size in a record":             tarOf(extended('x', "size=512"), header('0', "a", 0), hidden),
+		"records for all":                tarOf(extended('g', "path=evil"), file("a", "x")),
+		"two extended headers":           tarOf(extended('x', "path=evil"), extended('x', "path=a"), file("b", "x")),
+		"an extended header of nothing":  tarOf(extended('x', "path=evil"), header('x', "r", 0), file("b", "x")),
+		"two long names":                 tarOf(long('L', "evil"), long('L', "a"), file("b", "x")),
+		"a long name and a record":       tarOf(extended('x', "path=evil"), long('L', "a"), file("b", "x")),
+		"a record and a long name":       tarOf(long('L', "a"), extended('x', "path=evil"), file("b", "x")),
+		"a comment between":              tarOf(extended('x', "path=evil"), extended('g', "comment=x"), file("b", "x")),
+		"a sparse file of records":       tarOf(extended('x', "GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.name=a", "GNU.sparse.realsize=0"), file("evil", "0\n")),
+		"a sparse file":                  tarOf(header('S', "a", 0, func(h []byte) { copy(h[257:], "ustar  \x00"); copy(h[483:], "00000000000\x00") })),
+		"a device":                       tarOf(header('3', "a", 0)),
+		"an unknown kind":                tarOf(header('Z', "a", 0)),
+		"a character set":                tarOf(extended('x', "hdrcharset=BINARY"), file("a", "x")),
+		"an empty name":                  tarOf(extended('x', "path="), file("a", "x")),
+		"a prefix in an old header":      tarOf(header('0', "PKG-INFO", 0, func(h []byte) { clear(h[257:265]); copy(h[345:], "a-1.0") })),
+		"a prefix in a header of GNU's":  tarOf(header('0', "PKG-INFO", 0, func(h []byte) { copy(h[257:], "ustar  \x00"); copy(h[345:], "a-1.0") })),
+		"a size in base 256":             tarOf(header('0', "a", 0, func(h []byte) { copy(h[124:], "\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00") })),
+		"a size in another base":         tarOf(header('0', "a", 0, func(h []byte) { copy(h[124:], "0o7\x00\x00\x00\x00\x00\x00\x00\x00\x00") })),
+		"a size with a line between":     tarOf(header('0', "a", 0, func(h []byte) { copy(h[124:], "0000_000000\x00") })),
+		"a continued file":               tarOf(header('7', "a", 512), hidden),
+		"an empty block and then a file": append(append(file("a", "x"), make([]byte, 512)...), hidden...),
+	} {
+		if got, err := names(text); err == nil {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// FuzzReader: whatever comes, the walk agrees with the standard library about where the headers are, or one of them refuses.
+func FuzzReader(f *testing.F) {
+	f.Add(tarOf(file("a", "x"), extended('x', "path=b"), file("c", "y")))
+	f.Add(tarOf(header('5', "a/", 0), long('L', "b"), file("c", "")))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := names(text)
+		if err != nil {
+			return
+		}
+		plain, seen := tar.NewReader(bytes.NewReader(text)), 0
+		for {
+			if _, err := plain.Next(); err != nil {
+				break
+			}
+			seen++
+		}
+		if seen != len(got) {
+			t.Errorf("%d entries, expected %d", len(got), seen)
+		}
+	})
+}
