@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -15,19 +16,12 @@ import (
 	"unicode"
 )
 
-// maxEntries bounds the entries of a zip.
-const maxEntries = 100_000
-
 // The signatures and fixed lengths of a zip's records.
 const (
 	localSignature      = "PK\x03\x04"
-	directorySignature  = "PK\x01\x02"
-	endSignature        = "PK\x05\x06"
 	descriptorSignature = "PK\x07\x08"
 
 	localLength      = 30
-	directoryLength  = 46
-	endLength        = 22
 	descriptorLength = 12
 )
 
@@ -42,24 +36,32 @@ func Starts(p []byte) bool {
 	return bytes.HasPrefix(p, []byte(localSignature)) || bytes.HasPrefix([]byte(localSignature), p)
 }
 
-// Open reads the directory of a zip and holds it against its entries. They must lie one after the other from the first byte on,
-// then the directory, then its end, without a comment; zip64, encryption and other methods than stored and deflated are refused.
+// Open is Read for a zip whose names are read everywhere: on systems that don't look at case, and by readers that take percent signs out.
 func Open(file io.ReaderAt, size int64) (*zip.Reader, error) {
-	zr, err := zip.NewReader(file, size)
+	zr, err := Read(file, size)
 	if err != nil {
+		return nil, err
+	}
+	return zr, names(zr.File)
+}
+
+// Read reads the directory of a zip and holds it against its entries. They must lie one after the other from the first byte on,
+// then the directory, then its end, without a comment; zip64, encryption and other methods than stored and deflated are refused.
+func Read(file io.ReaderAt, size int64) (*zip.Reader, error) {
+	// Before the library, which would take as many entries as it finds, whatever their number costs.
+	dir, err := readDirectory(file, size)
+	if err != nil {
+		return nil, err
+	}
+	zr, err := zip.NewReader(file, size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // a matter of names
 		return nil, fmt.Errorf("zip: %w", err)
 	}
-	if len(zr.File) == 0 || len(zr.File) > maxEntries {
-		return nil, &Defect{fmt.Sprintf("%d entries", len(zr.File)), fmt.Sprintf("1 to %d", maxEntries)}
-	}
-	if err := names(zr.File); err != nil {
+	if err := dir.agrees(zr.File); err != nil {
 		return nil, err
 	}
-	w := &walk{file: file}
-	if err := w.entries(zr.File); err != nil {
-		return nil, err
-	}
-	return zr, w.directory(len(zr.File), size)
+	w := &walk{file: file, dir: dir}
+	return zr, w.entries(zr.File)
 }
 
 // names refuses paths that lead outside or that readers spell in another way, and two entries of one name, whatever its case.
@@ -99,6 +101,7 @@ func Plain(name string) (string, error) {
 type walk struct {
 	file io.ReaderAt
 	at   int64
+	dir  *directory
 }
 
 func (w *walk) read(n int) ([]byte, error) {
@@ -128,6 +131,9 @@ func (w *walk) entries(all []*zip.File) error {
 			return err
 		}
 	}
+	if w.at != w.dir.start {
+		return &Defect{"data before its directory", "the directory after the entries"}
+	}
 	return nil
 }
 
@@ -140,7 +146,7 @@ func (w *walk) entry(e *zip.File, data int64) error {
 	}
 	num := binary.LittleEndian
 	name, extra := int(num.Uint16(h[26:])), int(num.Uint16(h[28:]))
-	if string(h[:4]) != localSignature || w.at+localLength+int64(name+extra) != data {
+	if string(h[:4]) != localSignature || w.at != w.dir.offsets[e.Name] || w.at+localLength+int64(name+extra) != data {
 		return &Defect{"data between its entries, or entries that overlap", "one after the other"}
 	}
 	w.at += localLength
@@ -197,32 +203,4 @@ func renames(extra []byte) bool {
 		extra = extra[4+size:]
 	}
 	return len(extra) > 0
-}
-
-// directory checks that the directory follows the entries, and its end the directory.
-func (w *walk) directory(count int, size int64) error {
-	start := w.at
-	num := binary.LittleEndian
-	for range count {
-		h, err := w.read(directoryLength)
-		if err != nil {
-			return err
-		}
-		if string(h[:4]) != directorySignature || num.Uint16(h[32:]) != 0 {
-			return &Defect{"data before its directory, or comments in it", "the directory after the entries"}
-		}
-		w.at += directoryLength + int64(num.Uint16(h[28:])) + int64(num.Uint16(h[30:]))
-	}
-	h, err := w.read(endLength)
-	if err != nil {
-		return err
-	}
-	switch {
-	case string(h[:4]) != endSignature || w.at+endLength != size || num.Uint16(h[20:]) != 0:
-		return &Defect{"more after its directory", "its end, without a comment"}
-	case int(num.Uint16(h[8:])) != count || int(num.Uint16(h[10:])) != count || int64(num.Uint32(h[12:])) != w.at-start ||
-		int64(num.Uint32(h[16:])) != start || num.Uint32(h[4:]) != 0:
-		return &Defect{"another directory than its end says", "one"}
-	}
-	return nil
 }

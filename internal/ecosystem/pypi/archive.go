@@ -4,9 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bufio"
-	"bytes"
 	"compress/gzip"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,10 +12,8 @@ import (
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/tarfile"
+	"github.com/trustpub/trustpub/internal/zipfile"
 )
-
-// zipStart is the signature of a local file header; honest wheels begin with one, without a program or other data before it.
-var zipStart = []byte("PK\x03\x04")
 
 // wheelMetadata reads METADATA of the one .dist-info folder that bears the wheel's own name and version.
 func wheelMetadata(file *io.SectionReader, name string) ([]byte, error) {
@@ -27,16 +23,9 @@ func wheelMetadata(file *io.SectionReader, name string) ([]byte, error) {
 
 // zipMetadata reads one entry of a zip, which must be there once.
 func zipMetadata(file *io.SectionReader, want string) ([]byte, error) {
-	start := make([]byte, len(zipStart))
-	if _, err := file.ReadAt(start, 0); err != nil || !bytes.Equal(start, zipStart) {
-		return nil, &archiveError{"other data before its first entry", "a zip from its first byte"}
-	}
-	zr, err := zip.NewReader(file, file.Size())
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, fmt.Errorf("zip directory: %w", err)
-	}
-	if len(zr.File) > maxEntries {
-		return nil, &archiveError{fmt.Sprintf("%d entries", len(zr.File)), fmt.Sprintf("at most %d", maxEntries)}
+	zr, err := zipfile.Read(file, file.Size())
+	if err != nil {
+		return nil, err
 	}
 	var found *zip.File
 	for _, e := range zr.File {
@@ -53,9 +42,6 @@ func zipMetadata(file *io.SectionReader, want string) ([]byte, error) {
 	}
 	if found == nil {
 		return nil, &archiveError{"no " + want, "one"}
-	}
-	if err := localName(file, found); err != nil {
-		return nil, err
 	}
 	r, err := found.Open()
 	if err != nil {
@@ -100,32 +86,6 @@ func sameEntry(name, want string) bool {
 	}
 	got := canonical(name)
 	return got != "" && got == canonical(want)
-}
-
-// localName compares an entry's name in the directory with the one before its data, which streaming readers believe. The
-// local header ends with its name and an extra field of its own length, so it is found from the end.
-func localName(file io.ReaderAt, e *zip.File) error {
-	const fixed, longest = 30, 1<<16 - 1
-	data, err := e.DataOffset()
-	if err != nil {
-		return fmt.Errorf("zip entry: %w", err)
-	}
-	from := max(0, data-fixed-longest-int64(len(e.Name)))
-	before := make([]byte, data-from)
-	if _, err := file.ReadAt(before, from); err != nil {
-		return fmt.Errorf("zip entry: %w", err)
-	}
-	for at := len(before) - fixed - len(e.Name); at >= 0; at-- {
-		head := before[at:]
-		nameLen, extraLen := int(binary.LittleEndian.Uint16(head[26:])), int(binary.LittleEndian.Uint16(head[28:]))
-		if bytes.HasPrefix(head, zipStart) && fixed+nameLen+extraLen == len(head) {
-			if string(head[fixed:fixed+nameLen]) == e.Name {
-				return nil
-			}
-			break
-		}
-	}
-	return &archiveError{"two names for one entry", "one"}
 }
 
 func readMetadata(r io.Reader) ([]byte, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/tarfile"
+	"github.com/trustpub/trustpub/internal/zipfile"
 )
 
 // The limits of looking into an archive.
@@ -61,9 +62,12 @@ func (p *protocol) Inspect(op model.Operation, header http.Header, target model.
 func unreadable(file string, err error) *model.Denial {
 	var defect *archiveError
 	var odd *tarfile.Defect
+	var zipped *zipfile.Defect
 	switch {
 	case errors.As(err, &defect):
 		return model.Deny(model.CodePackageMismatch).Differ("archive "+file, defect.got, defect.want).Because(err)
+	case errors.As(err, &zipped):
+		return model.Deny(model.CodePackageMismatch).Differ("archive "+file, zipped.Got, zipped.Want).Because(err)
 	case errors.As(err, &odd):
 		return malformed("archive "+file, odd.Got, odd.Want)
 	}
