@@ -30,6 +30,9 @@ const (
 	maxTokenLifetime     = time.Hour
 )
 
+// maxNodes is above any number of gateways that makes sense, and below a port that was taken for one.
+const maxNodes = 1000
+
 func init() { caddy.RegisterModule(new(App)) }
 
 // App is what all sites share: who may issue identity tokens, the policies, the publish tokens, the store of claims and
@@ -54,6 +57,10 @@ type App struct {
 
 	// Where replay claims and revocations are kept. Default: local, a file in Caddy's data folder.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=trusted_publishing.stores inline_key=module"`
+
+	// How many gateways serve the same registries, each with this configuration. More than one need a store that they share.
+	// Default: 1.
+	Nodes int `json:"nodes,omitempty"`
 
 	// Where audit events go; all of them get every event. Default: log.
 	AuditRaw []json.RawMessage `json:"audit,omitempty" caddy:"namespace=trusted_publishing.audit inline_key=module"`
@@ -123,6 +130,9 @@ func (a *App) check() error {
 	case lifetime < time.Minute || lifetime > maxTokenLifetime:
 		return fmt.Errorf("token_lifetime is %s, expected 1m to 1h: a publish token is meant for one run of one job", lifetime)
 	}
+	if a.Nodes < 0 || a.Nodes > maxNodes {
+		return fmt.Errorf("nodes is %d, expected 1 to %d: how many gateways share the registries", a.Nodes, maxNodes)
+	}
 	if a.TokenKey != "" {
 		if err := a.TokenKey.Validate(); err != nil {
 			return fmt.Errorf("token_key: %w", err)
@@ -149,6 +159,9 @@ func (a *App) loadStore() error {
 		return fmt.Errorf("store %s: %w", name, err)
 	}
 	a.store = named[store.Config]{name, cfg}
+	if shared, ok := cfg.(store.Shared); a.Nodes > 1 && !(ok && shared.SharedByNodes()) {
+		return fmt.Errorf("nodes is %d, and store %s is seen by one gateway only, so that a token could be used once at each: write \"store redis HOST:PORT\" with a server that all of them reach, or \"nodes 1\" where there is one", a.Nodes, name)
+	}
 	return nil
 }
 

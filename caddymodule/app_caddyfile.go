@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +49,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //		token_lifetime DURATION
 //		token_key      SECRET
+//		nodes          NUMBER
 //		store          MODULE [ARGS...] { ... }
 //		audit          PATH
 //		audit          MODULE [ARGS...] { ... }
@@ -82,6 +85,15 @@ func (a *App) option(d *caddyfile.Dispenser) error {
 			a.TokenKey = model.Secret(v)
 			return a.TokenKey.Validate()
 		})
+	case "nodes":
+		return once(d, name, a.Nodes != 0, func(v string) error {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 1 {
+				return errors.New("expected a whole number, 1 or more")
+			}
+			a.Nodes = n
+			return nil
+		})
 	case "store":
 		if a.StoreRaw != nil {
 			return d.Errf("store is given twice")
@@ -94,7 +106,7 @@ func (a *App) option(d *caddyfile.Dispenser) error {
 		a.AuditRaw = append(a.AuditRaw, raw)
 		return err
 	default:
-		return d.Errf("unrecognized subdirective %q of %s: expected policies, issuer, token_lifetime, token_key, store or audit", name, appName)
+		return d.Errf("unrecognized subdirective %q of %s: expected policies, issuer, token_lifetime, token_key, nodes, store or audit", name, appName)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem/rubygems"
 	"github.com/trustpub/trustpub/internal/store/local"
 	"github.com/trustpub/trustpub/internal/store/memory"
+	"github.com/trustpub/trustpub/internal/store/redis"
 )
 
 // The namespaces of the guest modules.
@@ -51,6 +52,7 @@ func init() {
 
 	RegisterStore(local.Kind)
 	RegisterStore(memory.Kind)
+	RegisterStore(redis.Kind)
 
 	RegisterAudit(auditfile.Kind)
 	RegisterAudit(auditlog.Kind)

@@ -93,6 +93,19 @@ func TestLoadErrors(t *testing.T) {
 			edit: func(r *rig) string { return r.caddyfile("store local ../replay.db", "", "") },
 		},
 		{
+			name: "nodes with the default store", want: "nodes is 2, and store local is seen by one gateway only, so that a token could be used once at each: write \"store redis HOST:PORT\"",
+			edit: func(r *rig) string { return r.caddyfile("nodes 2", "", "") },
+		},
+		{
+			name: "nodes with the memory store", want: "nodes is 3, and store memory is seen by one gateway only",
+			edit: func(r *rig) string { return r.caddyfile("nodes 3\nstore memory", "", "") },
+		},
+		{name: "nodes in JSON", want: "nodes is 6379, expected 1 to 1000", json: set(isApp, "nodes", 6379)},
+		{
+			name: "store redis without an address", want: "store redis: no address is given",
+			edit: func(r *rig) string { return r.caddyfile("store redis", "", "") },
+		},
+		{
 			name: "registry name with two meanings", want: `registry "internal-pypi" is declared twice with different settings`,
 			edit: func(r *rig) string {
 				return r.caddyfile("", "", second("registry internal-pypi pypi https://other.example.com/"))

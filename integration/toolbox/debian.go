@@ -32,8 +32,14 @@ var Gem = Debian{
 	Run: `RUBYLIB="$ROOT/usr/lib/ruby/vendor_ruby:$ROOT/usr/lib/ruby/3.1.0:$(echo "$ROOT"/usr/lib/*-linux-gnu/ruby/3.1.0)" "$ROOT/usr/bin/ruby3.1" "$ROOT/usr/bin/gem3.1"`,
 }
 
+// Redis is the shared store.
+var Redis = Debian{
+	Package: "redis-tools", Path: "usr/bin/redis-server", With: []string{"redis-server", "libjemalloc2", "liblzf1", "libatomic1"},
+	Run: `exec "$ROOT/usr/bin/redis-server"`,
+}
+
 // AllDebian lists every tool of the distribution's.
-func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Gem} }
+func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Gem, Redis} }
 
 // Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -68,6 +69,23 @@ func (t *transaction) current() error {
 	if revoked {
 		return model.Deny(model.CodeRevoked)
 	}
+	if t.grant != nil {
+		return t.remembered() // a revocation may have been forgotten too
+	}
+	return nil
+}
+
+// remembered refuses a token from before the store began to remember: what was done with it then is unknown. A store finds out
+// about a server that has forgotten while it is asked, so this is for after an answer.
+func (t *transaction) remembered() error {
+	issued := t.id.IssuedAt
+	if t.grant != nil {
+		issued = t.grant.IssuedAt
+	}
+	if since := t.g.Store.Since(); issued.Before(since) {
+		return model.Deny(model.CodeIssuedBeforeStart).
+			Differ("iat", issued.UTC().Format(time.RFC3339), since.UTC().Format(time.RFC3339)+" or later")
+	}
 	return nil
 }
 
@@ -118,18 +136,12 @@ func (t *transaction) claim(target model.Target) error {
 	}
 	switch {
 	case t.grant == nil:
-		if since := t.g.Store.Since(); t.id.IssuedAt.Before(since) {
-			return model.Deny(model.CodeIssuedBeforeStart)
-		}
 		return t.bind(t.replayKey(), "direct/"+target.Release(), target.Versionless)
 	case t.grant.Bound && !shared:
 		// The exchange has bound it to what its scope asked to push. A scope that only pulls binds nothing, and what the token is then
 		// used for may still be a push.
 		return t.bind(t.replayKey(), "direct/"+target.Release(), target.Versionless)
 	case t.grant.SingleUse:
-		if since := t.g.Store.Since(); t.grant.IssuedAt.Before(since) {
-			return model.Deny(model.CodeIssuedBeforeStart)
-		}
 		return t.hold(revocationID(t.grant), "single/"+target.Release()+"/"+target.File)
 	}
 	return nil
@@ -161,6 +173,9 @@ func (t *transaction) bind(key, holder string, part bool) error {
 	if t.grant != nil && t.grant.Expiry.After(until) {
 		until = t.grant.Expiry
 	}
+	if err := t.remembered(); err != nil {
+		return err // before the claim too, so that a token that is refused is not burned
+	}
 	ctx := t.step()
 	got, err := t.g.Store.Claim(ctx, key, holder, until.Add(Leeway))
 	if err != nil {
@@ -169,5 +184,5 @@ func (t *transaction) bind(key, holder string, part bool) error {
 	if got != holder && (!part || !strings.HasPrefix(got, holder)) {
 		return model.Deny(model.CodeReplayed)
 	}
-	return nil
+	return t.remembered()
 }

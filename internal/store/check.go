@@ -9,6 +9,9 @@ import (
 // ErrClosed is returned by every method of a store that was closed.
 var ErrClosed = errors.New("the store is closed")
 
+// ErrUnavailable is in the errors of a store that is away: it may answer later, and until then nothing is known.
+var ErrUnavailable = errors.New("the store cannot be reached")
+
 // Limits of what a caller may ask a store to keep. They are far above what the gateway needs, and the same in every store,
 // so that none accepts what another refuses.
 const (

@@ -41,6 +41,13 @@ type Env struct {
 	Logger  *slog.Logger
 }
 
+// Shared is implemented by the configuration of a store that several gateways can use at once. One that lacks it is for one
+// gateway, and refused where more are configured.
+type Shared interface {
+	// SharedByNodes is true where gateways that are configured alike see each other's claims.
+	SharedByNodes() bool
+}
+
 // Config is a store's configuration; see model.Kind for how JSON and Caddyfile map onto its fields.
 type Config interface {
 	// Key names the resource that is opened once however many configurations use it (a canonical path, an address).

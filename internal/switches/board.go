@@ -51,7 +51,8 @@ type view struct {
 	read time.Time
 }
 
-// Open reads the switches and keeps reading them until Close. It does not close the store.
+// Open reads the switches and keeps reading them until Close. It does not close the store. One that is away is no error: all is
+// refused until it was read.
 func Open(ctx context.Context, s store.Store, opts Options) (*Board, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -63,7 +64,9 @@ func Open(ctx context.Context, s store.Store, opts Options) (*Board, error) {
 		opts.Interval = defaultInterval
 	}
 	b := &Board{store: s, now: opts.Now, logger: opts.Logger, done: make(chan struct{})}
-	if err := b.refresh(ctx); err != nil {
+	if err := b.refresh(ctx); errors.Is(err, store.ErrUnavailable) {
+		b.view.Store(new(view)) // one that is too old to be believed, until the store is there
+	} else if err != nil {
 		return nil, fmt.Errorf("read the switches: %w", err)
 	}
 	polling, stop := context.WithCancel(context.WithoutCancel(ctx))

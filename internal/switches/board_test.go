@@ -3,6 +3,7 @@ package switches
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -178,6 +179,31 @@ func TestSwitchesOfAnotherGateway(t *testing.T) {
 	}
 	if got := field(t, b.Identity(identity)); got != "issuer" {
 		t.Errorf("stopped by %q, want issuer", got)
+	}
+}
+
+// TestInvariantDenyByDefaultUntilTheStoreIsThere: a board opens without its store, refuses everything, and judges once it was
+// read; a store that fails in another way keeps it from opening.
+func TestInvariantDenyByDefaultUntilTheStoreIsThere(t *testing.T) {
+	c := &clock{at: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	w := &watchedStore{Store: memory.New(c.now), asked: make(chan struct{}, 100), closed: t.Context()}
+	w.fail(errors.New("the file is damaged"))
+	if b, err := Open(t.Context(), w, Options{Now: c.now, Interval: time.Hour}); err == nil {
+		_ = b.Close()
+		t.Error("Open: want an error of a store that is broken")
+	}
+	w.fail(fmt.Errorf("%w: connection refused", store.ErrUnavailable))
+	b := open(t, w, c, time.Hour)
+	var d *model.Denial
+	if err := b.Identity(identity); !errors.As(err, &d) || d.Code != model.CodeStoreUnavailable {
+		t.Errorf("before the store is there: %v, want %s", err, model.CodeStoreUnavailable)
+	}
+	w.fail(nil)
+	if err := b.refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Identity(identity); err != nil {
+		t.Errorf("once it is there: %v", err)
 	}
 }
 

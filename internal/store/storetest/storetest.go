@@ -22,12 +22,29 @@ type Opener func(t *testing.T, dir string, now func() time.Time) store.Store
 type Options struct {
 	// Durable stores remember everything after they were opened again.
 	Durable bool
+	// Counts is set where Since is when the store was first opened, though it is durable: whoever keeps it may lose it.
+	Counts bool
+	// Tick is the shortest time that the store can tell; zero: a nanosecond.
+	Tick time.Duration
+	// Moved is called whenever the clock of a case is set or moved; nil where the store has no clock but the one it was given.
+	Moved func(t *testing.T, now time.Time)
+}
+
+// newClock is the clock of one case.
+func (o Options) newClock(t *testing.T) *Clock {
+	c := NewClock()
+	if o.Moved != nil {
+		c.moved = func(now time.Time) { o.Moved(t, now) }
+		c.moved(c.at)
+	}
+	return c
 }
 
 // Clock is a clock that moves when it is told to.
 type Clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu    sync.Mutex
+	at    time.Time
+	moved func(now time.Time)
 }
 
 // NewClock starts at a fixed time.
@@ -45,12 +62,16 @@ func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = c.at.Add(d)
+	if c.moved != nil {
+		c.moved(c.at)
+	}
 }
 
 // fixture is one open store with its clock.
 type fixture struct {
 	store.Store
 	clock *Clock
+	tick  time.Duration
 }
 
 // in is a time from the fixture's now.
@@ -59,6 +80,9 @@ func (f *fixture) in(d time.Duration) time.Time { return f.clock.Now().Add(d) }
 // Run runs the suite.
 func Run(t *testing.T, open Opener, opts Options) {
 	t.Helper()
+	if opts.Tick == 0 {
+		opts.Tick = 1
+	}
 	cases := []struct {
 		name string
 		run  func(t *testing.T, f *fixture)
@@ -79,8 +103,8 @@ func Run(t *testing.T, open Opener, opts Options) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			clock := NewClock()
-			f := &fixture{Store: open(t, t.TempDir(), clock.Now), clock: clock}
+			clock := opts.newClock(t)
+			f := &fixture{Store: open(t, t.TempDir(), clock.Now), clock: clock, tick: opts.Tick}
 			t.Cleanup(func() {
 				if err := f.Close(); err != nil {
 					t.Errorf("Close: %v", err)
@@ -89,9 +113,9 @@ func Run(t *testing.T, open Opener, opts Options) {
 			c.run(t, f)
 		})
 	}
-	t.Run("a closed store", func(t *testing.T) { closedStore(t, open) })
+	t.Run("a closed store", func(t *testing.T) { closedStore(t, open, opts) })
 	if opts.Durable {
-		t.Run("a restart forgets nothing", func(t *testing.T) { restart(t, open) })
+		t.Run("a restart forgets nothing", func(t *testing.T) { restart(t, open, opts) })
 	}
 }
 
@@ -181,9 +205,9 @@ func oneWins(t *testing.T, f *fixture) {
 
 func claimEnds(t *testing.T, f *fixture) {
 	mustClaim(t, f, "k", "first", f.in(time.Minute), "first")
-	f.clock.Advance(time.Minute - 1)
+	f.clock.Advance(time.Minute - f.tick)
 	mustClaim(t, f, "k", "second", f.in(time.Minute), "first")
-	f.clock.Advance(1)
+	f.clock.Advance(f.tick)
 	mustClaim(t, f, "k", "second", f.in(time.Minute), "second")
 	mustClaim(t, f, "k", "first", f.in(time.Minute), "second")
 }
@@ -290,7 +314,7 @@ func apart(t *testing.T, f *fixture) {
 
 func since(t *testing.T, f *fixture, opts Options) {
 	want := f.clock.Now()
-	if opts.Durable {
+	if opts.Durable && !opts.Counts {
 		want = time.Time{}
 	}
 	f.clock.Advance(time.Hour)
@@ -299,8 +323,8 @@ func since(t *testing.T, f *fixture, opts Options) {
 	}
 }
 
-func closedStore(t *testing.T, open Opener) {
-	clock := NewClock()
+func closedStore(t *testing.T, open Opener, opts Options) {
+	clock := opts.newClock(t)
 	s := open(t, t.TempDir(), clock.Now)
 	if err := s.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
@@ -322,8 +346,8 @@ func closedStore(t *testing.T, open Opener) {
 	}
 }
 
-func restart(t *testing.T, open Opener) {
-	clock, dir := NewClock(), t.TempDir()
+func restart(t *testing.T, open Opener, opts Options) {
+	clock, dir := opts.newClock(t), t.TempDir()
 	s := open(t, dir, clock.Now)
 	until := clock.Now().Add(time.Hour)
 	mustClaim(t, s, "k", "first", until, "first")
