@@ -31,6 +31,12 @@ type (
 	SourceConfig = credential.Config
 	// SourceEnv is what a source may know of its surroundings.
 	SourceEnv = credential.Env
+	// FederatedSource is a Source that hands the identity token itself to another service.
+	FederatedSource = credential.Federated
+	// KeepingSource is a Source that keeps something which outlives a configuration; KeptBySource is one such thing.
+	KeepingSource = credential.Keeper
+	// KeptBySource is one thing that a source keeps.
+	KeptBySource = credential.Kept
 	// CredentialKind registers a source.
 	CredentialKind = credential.Kind
 
@@ -75,6 +81,8 @@ type (
 	Reply = model.Reply
 	// Credential is what the registry accepts.
 	Credential = model.Credential
+	// IdentityToken is an identity token itself, which never prints.
+	IdentityToken = model.IdentityToken
 	// Secret is a placeholder that names where a secret is.
 	Secret = model.Secret
 	// Switch is an operator's order that beats every allow.

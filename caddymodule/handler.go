@@ -1,10 +1,13 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/gateway"
 )
 
@@ -114,6 +118,27 @@ func (h *Handler) config(s *services) gateway.Config {
 	return cfg
 }
 
+// keep hands the sources of credentials what they keep between requests, that of the configuration before where it uses the same.
+func (h *Handler) keep(l *leases) error {
+	for i := range h.Registries {
+		keeper, ok := h.Registries[i].resolved.Source.(credential.Keeper)
+		if !ok {
+			continue
+		}
+		for _, kept := range keeper.Kept() {
+			v, err := take(l, "credential/"+kept.Key, func() (io.Closer, func() error, error) {
+				opened := kept.Open()
+				return opened, opened.Close, nil
+			})
+			if err != nil {
+				return err
+			}
+			kept.Use(v)
+		}
+	}
+	return nil
+}
+
 // start makes the gateway; the app calls it from its Start.
 func (h *Handler) start(s *services) error {
 	g, err := gateway.New(h.config(s))
@@ -143,7 +168,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if o, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		original = o.URL
 	}
-	return g.ServeHTTP(w, r, original, next.ServeHTTP)
+	return g.ServeHTTP(w, r, original, anew(next))
+}
+
+// routeGroups is where Caddy notes in a request's context which groups of routes had their turn. It exports no name for it.
+const routeGroups = caddy.CtxKey("route_group")
+
+// anew chooses among "handle" blocks each time that the gateway sends something on: it asks a registry whether a file is there
+// before it forwards the file, and the question must not use up the block that the file needs too.
+func anew(next caddyhttp.Handler) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if groups, ok := r.Context().Value(routeGroups).(map[string]struct{}); ok {
+			r = r.WithContext(context.WithValue(r.Context(), routeGroups, maps.Clone(groups)))
+		}
+		return next.ServeHTTP(w, r)
+	}
 }
 
 // warnAboutLogs looks for access logs that would show a credential.

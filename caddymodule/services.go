@@ -200,6 +200,9 @@ func (a *App) openHandlers(_ context.Context, s *services) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, h := range a.handlers {
+		if err := h.keep(&s.leases); err != nil {
+			return err
+		}
 		if err := h.start(s); err != nil {
 			return err
 		}

@@ -1,7 +1,10 @@
 package integration
 
 import (
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
@@ -198,4 +201,56 @@ func TestMavenOverwrite(t *testing.T) {
 	r.await(t, "decision of the overwrite", func(e model.Event) bool {
 		return e.Kind == model.EventDecision && e.Decision == "allow" && e.Target != nil && e.Target.Action == model.ActionOverwrite
 	})
+}
+
+// TestMavenGradle puts what Gradle's maven-publish sends of a signed release: metadata of its own, and four checksums of each file; and a
+// pom in ISO-8859-1.
+func TestMavenGradle(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*testing.T) *rig{
+		"webdav": func(t *testing.T) *rig { return mavenRig(t) },
+		"gitea":  func(t *testing.T) *rig { return giteaRig(t, "maven", mavenPolicy) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			const dir = "com/example/widget/1.0/widget-1.0"
+			pom := `<?xml version="1.0" encoding="ISO-8859-1"?><project><groupId>com.example</groupId><artifactId>widget</artifactId>` +
+				"<version>1.0</version><developers><developer><name>M\xfcller</name></developer></developers></project>"
+			module := `{"formatVersion":"1.1","component":{"group":"com.example","module":"widget","version":"1.0"},"variants":[]}`
+			token, stored := r.identity(nil), map[string]bool{}
+			put := func(token, path, body string) answer {
+				stored[path] = true
+				return r.send(t, http.MethodPut, r.reg.Path+path, basic(token), []byte(body))
+			}
+			for file, body := range map[string]string{
+				".jar": "jar", ".pom": pom, ".module": module, "-sources.jar": "sources",
+				".jar.asc": "a signature", ".pom.asc": "a signature of the pom", ".module.asc": "a signature of the module",
+			} {
+				for _, f := range []struct{ suffix, body string }{
+					{"", body},
+					{".md5", fmt.Sprintf("%x", md5.Sum([]byte(body)))},
+					{".sha1", fmt.Sprintf("%x", sha1.Sum([]byte(body)))},
+					{".sha256", fmt.Sprintf("%x", sha256.Sum256([]byte(body)))},
+					{".sha512", fmt.Sprintf("%x", sha512.Sum512([]byte(body)))},
+				} {
+					if a := put(token, dir+file+f.suffix, f.body); a.Status/100 != 2 {
+						t.Errorf("%s%s: %d %s", file, f.suffix, a.Status, a.Body)
+					}
+				}
+			}
+			if held := r.paths(); name == "webdav" && len(held) != len(stored) || len(held) < 7 {
+				t.Errorf("the store holds %v", held)
+			}
+			r.unchanged(t, func() {
+				refused(t, put(r.identity(nil), dir+".module", module+"\n"), http.StatusConflict, model.CodeAlreadyExists)
+				a := put(r.identity(nil), strings.ReplaceAll(dir, "1.0", "2.0")+".pom", strings.NewReplacer("ISO-8859-1", "windows-1252", "1.0<", "2.0<").Replace(pom))
+				refused(t, a, http.StatusBadRequest, model.CodeMalformedUpload)
+				if !strings.Contains(a.Body, "write the document in UTF-8") {
+					t.Errorf("the refusal does not say what to do: %s", a.Body)
+				}
+				refused(t, put(r.identity(nil), "com/example/gadget/1.0/gadget-1.0.module", module), http.StatusForbidden, model.CodeNoMatchingPolicy)
+			})
+		})
+	}
 }

@@ -16,8 +16,9 @@ const (
 // Evaluate judges an identity and a target. One policy that grants the target is enough, and the decision names it. A target
 // without a package is an exchange: what of a policy needs the package or the version is left open, and so is the action
 // where none is named. Where only a pattern of a policy covers the package, the decision may be an allow that asks for more:
-// Exists. A name that only a pattern covers, and that some registry takes for a package that another policy names, is refused.
-// A denial names the nearest policy and the first field that differs.
+// Exists. A name that only a pattern covers, and that some registry takes for a package that another policy names, is refused, and
+// so is a file whose name could be that of another package, which another policy names. A denial names the nearest policy and the
+// first field that differs.
 //
 // The target's names are expected in the canonical form of its ecosystem; any other spelling matches nothing.
 func (s *Set) Evaluate(id *Identity, target Target) Decision {
@@ -30,6 +31,12 @@ func (s *Set) Evaluate(id *Identity, target Target) Decision {
 			return Decision{
 				Code: model.CodeNoMatchingPolicy, Policy: like.policies[0].Name, Field: "package", Got: target.Package, Want: name,
 				Hint: "some registries take the two spellings for one package: name this one in a policy of its own, where both are meant",
+			}
+		}
+		if name, rival := s.index.rival(target, p); rival != nil {
+			return Decision{
+				Code: model.CodeNoMatchingPolicy, Policy: rival.Name, Field: "file", Got: target.File, Want: "one that could not be of " + name,
+				Hint: "this file could be one of another package, which another policy names: choose another version or platform, or name both packages in one policy",
 			}
 		}
 		return Decision{Allow: true, Policy: p.Name, Exists: exists}

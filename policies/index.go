@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
@@ -103,6 +104,20 @@ func (x *index) likeness(target Target) (name string, like *owners) {
 	folded, _ := model.FoldName(target.Ecosystem, target.Package)
 	name = spellings[folded]
 	return name, x.named[target.Registry][name]
+}
+
+// rival is a policy that names another package to which a file of the target's name could belong; nil where there is none, or where
+// the policy that grants the target names that package too.
+func (x *index) rival(target Target, granting *Policy) (name string, rival *Policy) {
+	if target.Action == model.ActionRead {
+		return "", nil
+	}
+	for _, name := range model.Rivals(target) {
+		if o := x.named[target.Registry][name]; o != nil && !slices.Contains(o.policies, granting) {
+			return name, o.policies[0]
+		}
+	}
+	return "", nil
 }
 
 // claim enters what a policy covers.

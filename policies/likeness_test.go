@@ -59,3 +59,61 @@ func TestLikeness(t *testing.T) {
 		}
 	}
 }
+
+// TestRivals: a file that could be one of another policy's package is refused, whatever it says of itself.
+func TestRivals(t *testing.T) {
+	env := testEnv()
+	env.Registries["gems"] = "rubygems"
+	set, err := loadText(t, `policies:
+  - name: foo
+    registry: gems
+    packages: [foo, "bar-*"]
+    new_packages: true
+    actions: [publish, yank, read]
+    publisher: {github: {repository_id: "111"}}
+  - name: theirs
+    registry: gems
+    packages: [foo-1-a, bar]
+    publisher: {github: {repository_id: "5"}}
+  - name: mine
+    registry: gems
+    packages: [baz, baz-1-a]
+    publisher: {github: {repository_id: "111"}}
+`, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := func(policy string) Decision { return Decision{Allow: true, Policy: policy} }
+	refused := func(policy, file, name string) Decision {
+		return Decision{
+			Code: model.CodeNoMatchingPolicy, Policy: policy, Field: "file", Got: file, Want: "one that could not be of " + name,
+			Hint: "this file could be one of another package, which another policy names: choose another version or platform, or name both packages in one policy",
+		}
+	}
+	for _, tc := range []struct {
+		pkg, version, platform string
+		action                 model.Action
+		want                   Decision
+	}{
+		{"foo", "1", "a-2", model.ActionPublish, refused("theirs", "foo-1-a-2.gem", "foo-1-a")},
+		{"foo", "1", "a-2", model.ActionYank, refused("theirs", "foo-1-a-2.gem", "foo-1-a")},
+		{"foo", "1", "a-2", model.ActionRead, allowed("foo")},
+		{"foo", "1", "a-2-linux", model.ActionPublish, refused("theirs", "foo-1-a-2-linux.gem", "foo-1-a")},
+		{"foo", "1", "a-x", model.ActionPublish, allowed("foo")},
+		{"foo", "1", "", model.ActionPublish, allowed("foo")},
+		{"foo", "2", "a-2", model.ActionPublish, allowed("foo")},
+		{"foo", "1.0", "x86_64-darwin-22", model.ActionPublish, allowed("foo")},
+		{"bar-1-a", "2", "", model.ActionPublish, refused("theirs", "bar-1-a-2.gem", "bar")},
+		{"bar-x", "2", "", model.ActionPublish, allowed("foo")},
+		{"baz", "1", "a-2", model.ActionPublish, allowed("mine")},
+	} {
+		file, err := model.GemFile(tc.pkg, tc.version, tc.platform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := Target{Ecosystem: "rubygems", Registry: "gems", Package: tc.pkg, Version: tc.version, File: file, Action: tc.action}
+		if diff := cmp.Diff(tc.want, set.Evaluate(identity("github", githubClaims()), target)); diff != "" {
+			t.Errorf("%s of %s (-want +got):\n%s", tc.action, file, diff)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package credential
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/url"
 
@@ -10,7 +11,8 @@ import (
 )
 
 // Source issues the credential for one upload. It must be safe for concurrent use. An error is shown to the client only as
-// credential_unavailable; it must name the placeholder or the API that failed and hold no secret.
+// credential_unavailable; it must name the placeholder or the API that failed and hold no secret. An error that wraps a
+// *model.Denial is shown as that denial, which can say when to come back (RetryAfter).
 type Source interface {
 	// Issue returns a credential for exactly this target, as short-lived and narrow as the registry can. The zero Credential
 	// means that the request is forwarded anonymously (a source may do so for reads).
@@ -22,6 +24,31 @@ type Source interface {
 type Joint interface {
 	// IssueAll is Issue for several targets.
 	IssueAll(ctx context.Context, targets []model.Target, id *model.Identity) (model.Credential, error)
+}
+
+// Federated is implemented by a Source that hands the identity token itself to a service which judges it once more. Such a source
+// is asked in this way only; nobody else is ever given the token. The service must accept the audience that the gateway accepts.
+type Federated interface {
+	// IssueFederated is IssueAll with the identity token, which has not expired.
+	IssueFederated(ctx context.Context, targets []model.Target, id *model.Identity, token model.IdentityToken) (model.Credential, error)
+}
+
+// Keeper is implemented by a Source that keeps something between requests which must outlive a configuration: credentials that
+// serve many uploads, what is known of an API that is down.
+type Keeper interface {
+	// Kept lists it. It is called once, before the first request.
+	Kept() []Kept
+}
+
+// Kept is one thing that a source keeps. As long as some configuration uses it, every source with the same key is given the
+// same one.
+type Kept struct {
+	// Key names the thing and all that it depends on; it holds no secret.
+	Key string
+	// Open makes it; Close of what it makes is called after the last user has gone.
+	Open func() io.Closer
+	// Use hands over what Open made, of this source or of one before.
+	Use func(io.Closer)
 }
 
 // TokenServer is implemented by a Source that is the registry's own token server, so that nobody has a password there.

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/model"
@@ -47,7 +49,7 @@ func (t *transaction) change() error {
 	for name, values := range cred.Header {
 		out.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	return t.send(in.into(out), &guard{t: t, secrets: secretsOf(cred), stream: in.stream, unsafe: true})
+	return t.send(in.into(out), &guard{t: t, secrets: secretsOf(cred), refused: cred.Refused, stream: in.stream, unsafe: true})
 }
 
 // checkFraming refuses what would make the judged bytes differ from the stored ones.
@@ -114,15 +116,52 @@ func (t *transaction) describeArtifact(artifact model.Artifact) {
 // issue asks the registry's source for a credential.
 func (t *transaction) issue(targets []model.Target) (cred model.Credential, err error) {
 	ctx := t.step()
-	if joint, ok := t.reg.Source.(credential.Joint); ok {
-		cred, err = joint.IssueAll(ctx, targets, t.id)
-	} else {
-		cred, err = t.reg.Source.Issue(ctx, targets[0], t.id)
+	switch source := t.reg.Source.(type) {
+	case credential.Federated:
+		token, err := t.identityToken()
+		if err != nil {
+			return cred, err
+		}
+		cred, err = source.IssueFederated(ctx, targets, t.id, token)
+		return cred, unavailable(err)
+	case credential.Joint:
+		cred, err = source.IssueAll(ctx, targets, t.id)
+	default:
+		cred, err = source.Issue(ctx, targets[0], t.id)
 	}
-	if err != nil {
-		return cred, model.Deny(model.CodeCredentialUnavailable).Because(err)
+	return cred, unavailable(err)
+}
+
+// unavailable is the denial of a source's error: the source's own, where it has one.
+func unavailable(err error) error {
+	if err == nil {
+		return nil
 	}
-	return cred, nil
+	var own *model.Denial
+	if !errors.As(err, &own) {
+		return model.Deny(model.CodeCredentialUnavailable).Because(err)
+	}
+	denial := *own // the source may hand out the same one again
+	return denial.Because(err)
+}
+
+// identityToken is the token itself, for a source that federates.
+func (t *transaction) identityToken() (model.IdentityToken, error) {
+	token := model.NewIdentityToken(t.presented.token)
+	if t.grant != nil {
+		token = t.grant.Token
+	}
+	if token.Empty() {
+		return token, model.Deny(model.CodeOutOfScope).
+			Differ("identity token in the publish token", "", "one, since this registry's credential is made of it").
+			Hinted("exchange a new identity token: this one was exchanged before the registry was configured as it is now")
+	}
+	if now := t.g.Now(); !now.Before(t.id.TokenExpiry) {
+		return token, model.Deny(model.CodeExpired).
+			Differ("exp of the identity token", t.id.TokenExpiry.UTC().Format(time.RFC3339), "later than "+now.UTC().Format(time.RFC3339)).
+			Hinted("request a new identity token right before publishing: this registry's credential is made of it")
+	}
+	return token, nil
 }
 
 // retire revokes a credential where its source can.

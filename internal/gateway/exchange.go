@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -138,7 +139,7 @@ func (t *transaction) mint(ex model.Exchange, group []*registry) (string, *model
 		return "", nil, model.Deny(model.CodeIssuedBeforeStart)
 	}
 	grant := &model.Grant{Identity: id, Packages: ex.Packages, SingleUse: ex.SingleUse, Bound: ex.Reusable}
-	urls, err := t.scope(grant, group)
+	urls, err := t.scope(grant, ex.Token, group)
 	if err != nil {
 		return "", nil, err
 	}
@@ -176,8 +177,8 @@ func (t *transaction) again(ex model.Exchange, _ []*registry) (string, *model.Gr
 }
 
 // scope finds the registries in reach of the identity, and fills in the grant's. What of a policy needs the package is left
-// open until the upload, unless the exchange named packages.
-func (t *transaction) scope(grant *model.Grant, group []*registry) (urls []string, err error) {
+// open until the upload, unless the exchange named packages. Where one of them has a source that federates, the token goes along.
+func (t *transaction) scope(grant *model.Grant, raw string, group []*registry) (urls []string, err error) {
 	var nearest *model.Denial
 	var stopped error
 	for _, reg := range group {
@@ -196,6 +197,9 @@ func (t *transaction) scope(grant *model.Grant, group []*registry) (urls []strin
 				if err := t.g.Switches.Target(target, ""); err != nil {
 					stopped = err
 					continue
+				}
+				if _, federates := reg.Source.(credential.Federated); federates {
+					grant.Token = model.NewIdentityToken(raw)
 				}
 				if !slices.Contains(grant.Registries, reg.Name) {
 					grant.Registries = append(grant.Registries, reg.Name)

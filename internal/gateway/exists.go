@@ -129,6 +129,9 @@ func (t *transaction) vacant(in *incoming, u *url.URL, cred model.Credential) er
 	case answer.status == http.StatusNotFound || answer.status == http.StatusGone:
 		return nil
 	case answer.status/100 != 2:
+		if cred.Refused != nil && (answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden) {
+			cred.Refused()
+		}
 		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the file exists: %w", statusError(answer.status)))
 	}
 	target := in.targets[0]

@@ -35,6 +35,8 @@ type guard struct {
 	header  http.Header
 	stream  *upload.Stream
 	secrets []string
+	// refused tells the credential's source that the registry refused it; nil where it keeps nothing.
+	refused func()
 	unsafe  bool
 	// foreign: the request carried the client's own credential, so its refusal is the client's business.
 	foreign bool
@@ -91,6 +93,9 @@ func (g *guard) judge(status int) *model.Denial {
 	}
 	switch {
 	case (status == http.StatusUnauthorized || status == http.StatusForbidden) && len(g.secrets) > 0:
+		if g.refused != nil {
+			g.refused()
+		}
 		return model.Deny(model.CodeUpstreamRefusedCredential).Because(statusError(status))
 	case g.unsafe && status >= 300 && status < 400:
 		return model.Deny(model.CodeUpstreamRedirected).Because(statusError(status))

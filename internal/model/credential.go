@@ -22,6 +22,9 @@ type Credential struct {
 	Expiry time.Time
 	// Revoke ends the credential early; nil where the source cannot.
 	Revoke func(context.Context) error
+	// Refused tells the source that the registry refused the credential, so that one which is kept for more uploads is dropped;
+	// nil where nothing is kept. It must not block.
+	Refused func()
 }
 
 // Basic is a credential with a user and a password.

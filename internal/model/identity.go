@@ -63,6 +63,9 @@ type Grant struct {
 	// Bound tokens came from an exchange that did not use the identity token up: each change that they make binds it to one release, as
 	// if it were sent directly.
 	Bound bool
+	// Token is the identity token itself, where a registry in scope has a source of credentials that federates. It travels sealed,
+	// and the publish token expires no later than it.
+	Token IdentityToken
 	// IssuedAt and Expiry bound the publish token itself.
 	IssuedAt, Expiry time.Time
 }

@@ -11,6 +11,8 @@ type naming struct {
 	name, version func(string) (string, error)
 	// fold gives the same for all canonical names that some registry of the ecosystem takes for one; nil: they are as they are.
 	fold func(string) string
+	// rivals are the other packages to which a file of the target's name could belong; nil: a file's name belongs to one package.
+	rivals func(Target) []string
 	// actions are those that some operation of the ecosystem asks for.
 	actions []Action
 	// release is the unit of replay within a registry; nil: package and version.
@@ -29,7 +31,7 @@ var namings = map[string]naming{
 	"nuget":   {name: nugetName, version: nugetVersion, actions: []Action{ActionRead, ActionPublish, ActionDelete}},
 	"oci":     {name: ociName, version: ociTag, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}, release: ociRelease},
 	"rubygems": {
-		name: rubygemsName, fold: dashFold, version: rubygemsVersion,
+		name: rubygemsName, fold: dashFold, rivals: gemRivals, version: rubygemsVersion,
 		actions: []Action{ActionRead, ActionPublish, ActionYank},
 	},
 	"pypi": {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
@@ -51,6 +53,15 @@ func FoldName(ecosystem, canonical string) (folded string, folds bool) {
 		return n.fold(canonical), true
 	}
 	return canonical, false
+}
+
+// Rivals are the canonical names of other packages of the ecosystem to which a file of the target's name could belong as well, for
+// registries that keep files by their names alone.
+func Rivals(target Target) []string {
+	if n := namings[target.Ecosystem]; n.rivals != nil && target.File != "" {
+		return n.rivals(target)
+	}
+	return nil
 }
 
 // NormalizeVersion gives the one spelling of all versions that an ecosystem takes for equal.

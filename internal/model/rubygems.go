@@ -44,5 +44,26 @@ func GemFile(name, version, platform string) (string, error) {
 	default:
 		stem += "-" + platform
 	}
-	return stem + ".gem", nil
+	return stem + gemEnd, nil
+}
+
+const gemEnd = ".gem"
+
+// gemRivals are the gems whose file could have the target's name: foo-1-a-2.gem is version 1 of foo for the platform a-2, and version 2 of
+// foo-1-a.
+func gemRivals(target Target) (rivals []string) {
+	stem := strings.TrimSuffix(target.File, gemEnd)
+	for i := range len(stem) {
+		if stem[i] != '-' {
+			continue
+		}
+		version, platform, built := strings.Cut(stem[i+1:], "-")
+		if !gemNumbers.MatchString(version) || built && !gemPlatform.MatchString(platform) {
+			continue
+		}
+		if name, err := rubygemsName(stem[:i]); err == nil && name != target.Package {
+			rivals = append(rivals, name)
+		}
+	}
+	return rivals
 }

@@ -1,6 +1,7 @@
 // Package publishtoken mints and verifies publish tokens: what a client gets for an identity token. They are stateless, so
 // any node that shares the gateway's storage accepts them: a compact EdDSA JWS that carries the verified claims of the
-// identity token, because the policies of now judge them again at each use.
+// identity token, because the policies of now judge them again at each use. Where a registry in scope has a source of credentials
+// that needs the identity token itself, it travels inside, sealed.
 //
 // The signing keys lie in storage as one document, made under the storage's lock at the first use. A key signs for a day;
 // its successor takes over while tokens of the old one run out. A node that meets a key id it does not know reads the storage
@@ -104,7 +105,7 @@ func New(o Options) (*Minter, error) {
 // Ours is true for the prefix of publish tokens, whatever follows it.
 func (m *Minter) Ours(raw string) bool { return strings.HasPrefix(raw, Prefix) }
 
-// Mint makes a token of the grant's identity, registries, packages and SingleUse for the given audience URLs, and fills in
+// Mint makes a token of the grant's identity, registries, packages, SingleUse and Token for the given audience URLs, and fills in
 // the grant's ID, IssuedAt and Expiry.
 func (m *Minter) Mint(ctx context.Context, grant *model.Grant, audiences []string) (string, error) {
 	if grant.Identity == nil || len(grant.Registries) == 0 || len(audiences) == 0 || slices.Contains(audiences, "") {
@@ -117,7 +118,13 @@ func (m *Minter) Mint(ctx context.Context, grant *model.Grant, audiences []strin
 	now := m.now().Truncate(time.Second).UTC()
 	g := *grant
 	g.ID, g.IssuedAt, g.Expiry = randomID(), now, now.Add(m.lifetime)
-	body, err := encodePayload(payloadOf(&g, r.id, audiences))
+	sealed, err := sealInner(&g, r.id, k, now)
+	if err != nil {
+		return "", err
+	}
+	p := payloadOf(&g, r.id, audiences)
+	p.Sealed = sealed
+	body, err := encodePayload(p)
 	if err != nil {
 		return "", model.Deny(model.CodeInternal).Because(err)
 	}
@@ -165,6 +172,9 @@ func (m *Minter) Verify(ctx context.Context, raw, audience string) (*model.Grant
 	}
 	if err := m.checkTimes(g); err != nil {
 		return nil, err
+	}
+	if g.Token, err = openInner(p, k); err != nil {
+		return nil, invalid(err)
 	}
 	if audience != "" && !slices.Contains(p.Audiences, audience) {
 		return nil, model.Deny(model.CodeOutOfScope).Differ("audience", strings.Join(p.Audiences, ", "), audience)

@@ -34,6 +34,8 @@ type key struct {
 	created time.Time
 	private ed25519.PrivateKey
 	public  ed25519.PublicKey
+	// inner seals what travels inside a token; it is derived from private.
+	inner *sealer
 }
 
 // storedRing and storedKey are what lies in storage. A seed is the plain or, where the ring is sealed, the sealed seed.
@@ -93,7 +95,11 @@ func (r *ring) rotated(now time.Time) (*ring, error) {
 	if len(next.keys) >= maxKeys {
 		return nil, fmt.Errorf("there are %d live signing keys, expected fewer than %d: compare the clocks of the nodes that share this storage", len(next.keys), maxKeys)
 	}
-	next.keys = append(next.keys, key{id: randomID(), created: now, private: private, public: public})
+	inner, err := innerSealer(private)
+	if err != nil {
+		return nil, err
+	}
+	next.keys = append(next.keys, key{id: randomID(), created: now, private: private, public: public, inner: inner})
 	return next, nil
 }
 
@@ -174,5 +180,9 @@ func (r *ring) decodeKey(sk storedKey, s *sealer) (key, error) {
 		return key{}, fmt.Errorf("signing key %q: got a seed of %d bytes, expected %d", sk.ID, len(seed), ed25519.SeedSize)
 	}
 	private := ed25519.NewKeyFromSeed(seed)
-	return key{id: sk.ID, created: sk.Created, private: private, public: private.Public().(ed25519.PublicKey)}, nil
+	inner, err := innerSealer(private)
+	if err != nil {
+		return key{}, err
+	}
+	return key{id: sk.ID, created: sk.Created, private: private, public: private.Public().(ed25519.PublicKey), inner: inner}, nil
 }

@@ -3,6 +3,7 @@ package publishtoken
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -28,9 +29,23 @@ func newSealer(file model.Secret) (*sealer, error) {
 	if len(secret) < minSealKey {
 		return nil, fmt.Errorf("secret %s: got %d bytes, expected at least %d random ones (openssl rand -hex 32)", file, len(secret), minSealKey)
 	}
-	k, err := hkdf.Key(sha256.New, []byte(secret), nil, "trustpub publish token keys", 32)
+	s, err := deriveSealer([]byte(secret), "trustpub publish token keys")
 	if err != nil {
 		return nil, fmt.Errorf("secret %s: %w", file, err)
+	}
+	return s, nil
+}
+
+// innerSealer seals identity tokens inside publish tokens, with a key that is derived from the signing key and so lives and ends
+// with it. A signing key seals far fewer than the 2^32 tokens that random nonces are good for.
+func innerSealer(private ed25519.PrivateKey) (*sealer, error) {
+	return deriveSealer(private.Seed(), "trustpub identity token inside a publish token")
+}
+
+func deriveSealer(secret []byte, purpose string) (*sealer, error) {
+	k, err := hkdf.Key(sha256.New, secret, nil, purpose, 32)
+	if err != nil {
+		return nil, err
 	}
 	block, err := aes.NewCipher(k)
 	if err != nil {
@@ -54,13 +69,19 @@ func (s *sealer) seal(plain []byte, binding string) ([]byte, error) {
 
 // open decrypts what seal made for the same context.
 func (s *sealer) open(sealed []byte, binding string) ([]byte, error) {
-	n := s.aead.NonceSize()
-	if len(sealed) < n {
-		return nil, errors.New("the sealed key is too short")
-	}
-	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(binding))
-	if err != nil {
+	plain, ok := s.unseal(sealed, binding)
+	if !ok {
 		return nil, errors.New("the key file does not open it: mount the key file that the other nodes use, or delete the stored keys to start anew")
 	}
 	return plain, nil
+}
+
+// unseal is open without an opinion.
+func (s *sealer) unseal(sealed []byte, binding string) (plain []byte, ok bool) {
+	n := s.aead.NonceSize()
+	if len(sealed) < n {
+		return nil, false
+	}
+	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(binding))
+	return plain, err == nil
 }

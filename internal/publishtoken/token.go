@@ -39,6 +39,8 @@ type payload struct {
 	SingleUse  bool     `json:"single_use,omitempty"`
 	Bound      bool     `json:"bound,omitempty"`
 	Identity   identity `json:"identity"`
+	// Sealed is the identity token itself, sealed; absent where no registry in scope needs it.
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // identity is a model.Identity on the way.

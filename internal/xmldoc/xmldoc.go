@@ -42,6 +42,8 @@ var byteOrderMark = []byte("\ufeff")
 // Walk reads a document and tells the visitor. An error is a *Defect, the decoder's, or the visitor's own.
 func Walk(text []byte, v Visitor) error {
 	w := walker{visitor: v, decoder: xml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, byteOrderMark)))}
+	// The declaration is judged when it comes, as a whole.
+	w.decoder.CharsetReader = func(_ string, input io.Reader) (io.Reader, error) { return input, nil }
 	for {
 		token, err := w.decoder.Token()
 		if errors.Is(err, io.EOF) {

@@ -4,6 +4,7 @@ package credentialtest
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
@@ -34,6 +35,14 @@ type Suite struct {
 	Check func(t testing.TB, target model.Target, got model.Credential)
 	// ReadsAnonymous says that reads get the zero credential; else they get one like an upload's.
 	ReadsAnonymous bool
+	// NoSecret says that the configuration has no secret, as of a source that only federates.
+	NoSecret bool
+	// Mint describes the API that makes the credentials; nil where the source makes them by itself.
+	Mint *Mint
+	// Identity is whom the credentials are for; the zero one has an issuer only. Token is the identity token itself, for a source that
+	// federates.
+	Identity model.Identity
+	Token    string
 }
 
 // run is the state of one test.
@@ -47,13 +56,23 @@ type run struct {
 func Run(t *testing.T, s Suite) {
 	t.Run("IssuesForExactlyTheTarget", s.test((*run).exact))
 	t.Run("Reads", s.test((*run).reads))
-	t.Run("NeverLogsTheSecret", s.test((*run).silent))
-	t.Run("MissingSecretIsAWarning", s.test((*run).missing))
-	t.Run("ReplacedSecretActs", s.test((*run).replaced))
+	if !s.NoSecret {
+		t.Run("NeverLogsTheSecret", s.test((*run).silent))
+		t.Run("MissingSecretIsAWarning", s.test((*run).missing))
+		t.Run("ReplacedSecretActs", s.test((*run).replaced))
+		t.Run("RefusesLiterals", s.test((*run).literals))
+	}
 	t.Run("ConcurrentUse", s.test((*run).concurrent))
 	t.Run("HeadersAreNotShared", s.test((*run).notShared))
-	t.Run("RefusesLiterals", s.test((*run).literals))
 	t.Run("ConfigRoundTrips", s.test((*run).roundTrips))
+	if s.Token != "" {
+		t.Run("NeedsTheIdentityToken", s.test((*run).needsToken))
+	}
+	if s.Mint != nil {
+		s.mints(t)
+	} else {
+		t.Run("SurvivesReload", s.test((*run).reload))
+	}
 }
 
 func (s Suite) test(f func(*run, *testing.T)) func(*testing.T) {
@@ -85,11 +104,48 @@ func (r *run) provision(t testing.TB) credential.Source {
 
 func (r *run) issue(t testing.TB, src credential.Source, target model.Target) model.Credential {
 	t.Helper()
-	c, err := src.Issue(t.Context(), target, &model.Identity{Issuer: "github"})
+	c, err := r.issueWith(t.Context(), src, target)
 	if err != nil {
 		t.Fatalf("issue for %s: %v", target.Package, err)
 	}
 	return c
+}
+
+// issueWith asks as the gateway does.
+func (r *run) issueWith(ctx context.Context, src credential.Source, target model.Target) (model.Credential, error) {
+	id := r.Identity
+	if id.Issuer == "" {
+		id.Issuer = "github"
+	}
+	switch s := src.(type) {
+	case credential.Federated:
+		return s.IssueFederated(ctx, []model.Target{target}, &id, model.NewIdentityToken(r.Token))
+	case credential.Joint:
+		return s.IssueAll(ctx, []model.Target{target}, &id)
+	}
+	return src.Issue(ctx, target, &id)
+}
+
+// needsToken: a source that federates has nothing to give to whom has no identity token.
+func (r *run) needsToken(t *testing.T) {
+	src := r.provision(t)
+	if _, ok := src.(credential.Federated); !ok {
+		t.Fatal("the source does not federate, and the suite has a token")
+	}
+	got, err := src.Issue(t.Context(), r.Targets[0], &model.Identity{Issuer: "github"})
+	if err == nil || got.Header != nil {
+		t.Errorf("got error %v and %d headers without a token, expected a refusal", err, len(got.Header))
+	}
+}
+
+// reload: a second source of the same configuration works beside the first, as they do while requests of the first are under way.
+func (r *run) reload(t *testing.T) {
+	first := r.provision(t)
+	r.issue(t, first, r.Targets[0])
+	second := r.provision(t)
+	for _, src := range []credential.Source{second, first} {
+		r.Check(t, r.Targets[0], r.issue(t, src, r.Targets[0]))
+	}
 }
 
 func (r *run) exact(t *testing.T) {
@@ -122,7 +178,7 @@ func (r *run) silent(t *testing.T) {
 	src := r.provision(t)
 	issued := r.issue(t, src, r.Targets[0])
 	r.write(t, r.Secret+"\nsecond line")
-	_, err := src.Issue(t.Context(), r.Targets[0], nil)
+	_, err := r.issueWith(t.Context(), src, r.Targets[0])
 	if err == nil {
 		t.Error("a secret with a line break inside was accepted")
 	}
@@ -139,7 +195,10 @@ func (r *run) hides(t testing.TB, err error, issued model.Credential) {
 	if err != nil {
 		text += err.Error()
 	}
-	secrets := []string{r.Secret, base64.StdEncoding.EncodeToString([]byte(r.Secret))}
+	secrets := []string{r.Secret, r.Other, base64.StdEncoding.EncodeToString([]byte(r.Secret))}
+	if r.Token != "" {
+		secrets = append(secrets, r.Token, r.Token[strings.LastIndexByte(r.Token, '.')+1:])
+	}
 	for _, v := range issued.Header {
 		_, tail, found := strings.Cut(v[0], " ")
 		if !found {
@@ -162,7 +221,7 @@ func (r *run) missing(t *testing.T) {
 	if log := r.log.String(); !strings.Contains(log, "WARN") || !strings.Contains(log, r.path) {
 		t.Errorf("got log %q, expected a warning that names the placeholder", log)
 	}
-	_, err := src.Issue(t.Context(), r.Targets[0], nil)
+	_, err := r.issueWith(t.Context(), src, r.Targets[0])
 	if err == nil || !strings.Contains(err.Error(), string(r.placeholder())) {
 		t.Errorf("got error %v, expected one that names %s", err, r.placeholder())
 	}
@@ -188,7 +247,7 @@ func (r *run) concurrent(t *testing.T) {
 	for i := range 16 {
 		wg.Go(func() {
 			target := r.Targets[i%len(r.Targets)]
-			c, err := src.Issue(t.Context(), target, nil)
+			c, err := r.issueWith(t.Context(), src, target)
 			if err != nil {
 				t.Error(err)
 				return

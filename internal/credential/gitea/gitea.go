@@ -10,13 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"regexp"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/trustpub/trustpub/internal/credential"
+	"github.com/trustpub/trustpub/internal/credential/mintapi"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -38,6 +37,8 @@ type Config struct {
 	User string `json:"user"`
 	// Password is where the bot's password is: `password SECRET`. Required.
 	Password model.Secret `json:"password"`
+	// CA is a PEM file with the certificate authority of Gitea's own certificate: `ca FILE`. Default: the system's.
+	CA string `json:"ca,omitempty"`
 	// Lifetime is the longest time a token is left alone: one that is still there afterwards is deleted. Default: 15m.
 	Lifetime model.Duration `json:"lifetime,omitempty"`
 
@@ -59,6 +60,7 @@ type source struct {
 var (
 	_ credential.Config = (*Config)(nil)
 	_ credential.Source = (*source)(nil)
+	_ credential.Keeper = (*source)(nil)
 )
 
 // Provision checks the configuration. A password that can't be read yet is a warning: it is read again at each use.
@@ -78,7 +80,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 var userName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 func (c *Config) source(env credential.Env) (*source, error) {
-	base, err := checkURL(c.URL)
+	base, err := mintapi.CheckURL(c.URL, "http://gitea:3000")
 	if err != nil {
 		return nil, err
 	}
@@ -102,27 +104,17 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if now == nil {
 		now = time.Now
 	}
+	calls, err := newAPI(base, c.CA, c.User, c.Password, now)
+	if err != nil {
+		return nil, err
+	}
 	return &source{
-		registry: env.Registry, ecosystem: env.Ecosystem, lifetime: lifetime, now: now, logger: env.Logger,
-		api: newAPI(base, c.User, c.Password),
+		registry: env.Registry, ecosystem: env.Ecosystem, lifetime: lifetime, now: now, logger: env.Logger, api: calls,
 	}, nil
 }
 
-// checkURL accepts the base of an HTTP server, below a path or not.
-func checkURL(text string) (string, error) {
-	u, err := url.Parse(text)
-	switch {
-	case text == "":
-		return "", errors.New("url is absent, expected where the gateway reaches Gitea: url http://gitea:3000")
-	case err != nil:
-		return "", errors.New("url can't be parsed, expected one like http://gitea:3000")
-	case u.User != nil: // a password, which the message must not quote
-		return "", errors.New("url has a user or a password, expected them as user and password")
-	case u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.RawQuery != "", u.ForceQuery, u.Fragment != "":
-		return "", fmt.Errorf("url is %q, expected one like http://gitea:3000", model.OneLine(text, 100))
-	}
-	return strings.TrimRight(u.String(), "/"), nil
-}
+// Kept is what is known of the API.
+func (s *source) Kept() []credential.Kept { return []credential.Kept{s.api.Kept()} }
 
 // Issue mints a token for one request.
 func (s *source) Issue(ctx context.Context, target model.Target, _ *model.Identity) (model.Credential, error) {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/credential/credentialtest"
+	"github.com/trustpub/trustpub/internal/credential/mintapi"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -192,12 +193,35 @@ func issue(t testing.TB, src *source, target model.Target) model.Credential {
 
 func TestConformance(t *testing.T) {
 	s := newServer(t)
+	api := credentialtest.NewServer(t, s)
 	credentialtest.Run(t, credentialtest.Suite{
 		Kind: Kind, Env: env(silent), Secret: password, Other: replaced,
 		Targets: []model.Target{target(model.ActionPublish), {Ecosystem: "npm", Registry: "internal", Package: "other", Version: "1.0.0", Action: model.ActionPublish}},
 		Config: func(_ testing.TB, c credential.Config, secret model.Secret) credential.Config {
-			c.(*Config).URL, c.(*Config).User, c.(*Config).Password = s.URL+"/sub", "bot", secret
+			c.(*Config).URL, c.(*Config).User, c.(*Config).Password = api.URL+"/sub", "bot", secret
 			return c
+		},
+		Mint: &credentialtest.Mint{
+			Server: api, Revokes: true, MaxLife: DefaultLifetime,
+			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
+			Live:  func(got model.Credential) bool { return s.scopes(got) != nil },
+			Strand: func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.add(tokenName(time.Now().Add(-time.Hour)))
+				s.add(tokenName(time.Now().Add(time.Hour)))
+				s.add("ci")
+			},
+			Stranded: func() (expired, others int) {
+				for _, name := range s.names() {
+					if orphaned(name, time.Now()) {
+						expired++
+					} else {
+						others++
+					}
+				}
+				return expired, others
+			},
 		},
 		Check: func(t testing.TB, _ model.Target, got model.Credential) {
 			if diff := cmp.Diff([]string{"write:package"}, s.scopes(got)); diff != "" {
@@ -345,11 +369,11 @@ func TestIssueFails(t *testing.T) {
 		"no such user":          {reply(404, quoted), "is there a user bot"},
 		"the name is taken":     {reply(400, quoted), "got 400"},
 		"a failure":             {reply(500, quoted), "got 500"},
-		"no JSON":               {reply(201, "<html>"+quoted), "no token"},
+		"no JSON":               {reply(201, "<html>"+quoted), "not the JSON"},
 		"no token":              {reply(201, `{"id":1}`), "no token"},
-		"no id":                 {reply(201, `{"sha1":"`+quoted+`"}`), "no token"},
-		"a line break":          {reply(201, `{"id":1,"sha1":"`+quoted+`\r\nX: y"}`), "no token"},
-		"an endless answer":     {reply(201, strings.Repeat(" ", maxAnswer+1)), "larger than"},
+		"no id":                 {reply(201, `{"sha1":"`+quoted+`"}`), "no id"},
+		"a line break":          {reply(201, `{"id":1,"sha1":"`+quoted+`\r\nX: y"}`), "characters"},
+		"an endless answer":     {reply(201, strings.Repeat(" ", mintapi.DefaultMaxAnswer+1)), "larger than"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/sub/api/v1/users/bot/tokens?again", http.StatusTemporaryRedirect)
 		}, "redirects are not followed"},
@@ -407,7 +431,7 @@ func TestProvisionRefuses(t *testing.T) {
 		"a query":            {func(c *Config) { c.URL = "http://gitea/?x" }, "expected one like"},
 		"an empty query":     {func(c *Config) { c.URL = "http://gitea/?" }, "expected one like"},
 		"a fragment":         {func(c *Config) { c.URL = "http://gitea/#x" }, "expected one like"},
-		"a password in url":  {func(c *Config) { c.URL = "http://bot:" + password + "@gitea" }, "expected them as user"},
+		"a password in url":  {func(c *Config) { c.URL = "http://bot:" + password + "@gitea" }, "in settings of their own"},
 		"no text":            {func(c *Config) { c.URL = "http://" + password + "\x7f" }, "can't be parsed"},
 		"no user":            {func(c *Config) { c.User = "" }, "user is"},
 		"a user with a path": {func(c *Config) { c.User = "../admin" }, "user is"},

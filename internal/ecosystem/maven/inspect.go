@@ -50,14 +50,18 @@ func readDocument(file, root string, r io.Reader) (coordinates map[string]string
 		return nil, model.Deny(model.CodeSpoolUnavailable).Because(err)
 	}
 	doc := document{root: root, values: map[string]string{}}
-	err = xmldoc.Walk(text, &doc)
+	// Coordinates are in ASCII, and old poms in ISO-8859-1 for the names of their authors.
+	if text, err = xmldoc.Recode(text); err == nil {
+		err = xmldoc.Walk(text, &doc)
+	}
 	var defect *xmldoc.Defect
 	var denial *model.Denial
 	switch {
 	case err == nil || errors.As(err, &denial):
 		return doc.values, err
 	case errors.As(err, &defect):
-		return nil, wrong(brief(file), defect.Got, defect.Want)
+		return nil, wrong(brief(file), defect.Got, defect.Want).
+			Hinted("write the document in UTF-8, ISO-8859-1 or US-ASCII without a DTD, and declare the encoding in its first line")
 	}
 	return nil, wrong(brief(file), "not readable", "a document in XML without a DTD").Because(err)
 }

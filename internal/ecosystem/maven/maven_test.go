@@ -54,6 +54,10 @@ func TestClassifyPuts(t *testing.T) {
 	for path, want := range map[string]model.Operation{
 		"/com/example/widget/1.0/widget-1.0.jar":                   {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.jar")}},
 		"/com/example/widget/1.0/widget-1.0-sources.jar":           {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0-sources.jar")}},
+		"/com/example/widget/1.0/widget-1.0.module":                {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.module")}},
+		"/com/example/widget/1.0/widget-1.0.module.asc":            {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.module.asc")}},
+		"/com/example/widget/1.0/widget-1.0.module.sha256":         {Name: "checksum", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.module.sha256")}},
+		"/com/example/widget/1.0/widget-1.0.pom.asc":               {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.pom.asc")}},
 		"/com/example/widget/1.0/widget-1.0.jar.asc":               {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.jar.asc")}},
 		"/com/example/widget/1.0/widget-1.0.jar.asc.sha512":        {Name: "checksum", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.jar.asc.sha512")}},
 		"/com/example/widget/1.0/widget-1.0.pom":                   {Name: "pom", Body: model.BodySpool, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.pom")}},
@@ -165,6 +169,11 @@ const (
 	jarPath      = "/com/example/widget/1.0/widget-1.0.jar"
 )
 
+// latin is a pom whose first line names an encoding, with a name in it.
+func latin(encoding, name string) string {
+	return strings.NewReplacer("UTF-8", encoding, "a comment", name, "<modelVersion>", "<name>"+name+"</name><modelVersion>").Replace(releasePOM)
+}
+
 // put judges a whole file as the gateway does, in pieces of a size.
 func put(tb testing.TB, path, body string, piece int, header http.Header) error {
 	tb.Helper()
@@ -248,6 +257,15 @@ func TestBodies(t *testing.T) {
 		{name: "a pom of another kind", path: pomPath, body: index, want: refusal{malformed, "root element", "metadata"}},
 		{name: "a pom that nests", path: pomPath, body: "<project>" + strings.Repeat("<a>", 100), want: refusal{malformed, "widget-1.0.pom", "elements nested deeper"}},
 		{name: "a pom that is large", path: pomPath, body: strings.Repeat(" ", 8<<20+1), want: refusal{model.CodeTooLarge, "widget-1.0.pom", "more"}},
+		{name: "a pom in ISO-8859-1", path: pomPath, body: latin("ISO-8859-1", "M\xfcller")},
+		{name: "a pom in ISO-8859-1, written small", path: pomPath, body: latin("iso-8859-1", "\x80\xff"+strings.Repeat("\xe4", 2000))},
+		{name: "a pom in US-ASCII", path: pomPath, body: latin("US-ASCII", "Mueller")},
+		{name: "a pom in UTF-8", path: pomPath, body: latin("UTF-8", "M\u00fcller")},
+		{name: "a pom that is not in ASCII", path: pomPath, body: latin("US-ASCII", "M\xfcller"), want: refusal{malformed, "widget-1.0.pom", "the byte 0xfc"}},
+		{name: "a pom that is not in UTF-8", path: pomPath, body: latin("UTF-8", "M\xfcller"), want: refusal{malformed, "widget-1.0.pom", "not readable"}},
+		{name: "a pom in UTF-16", path: pomPath, body: latin("UTF-16", ""), want: refusal{malformed, "widget-1.0.pom", "another XML declaration"}},
+		{name: "a pom in windows-1252", path: pomPath, body: latin("windows-1252", ""), want: refusal{malformed, "widget-1.0.pom", "another XML declaration"}},
+		{name: "a pom of another group in ISO-8859-1", path: pomPath, body: swap(latin("ISO-8859-1", ""), "com.example", "c\xf6m.example", 1), want: refusal{mismatch, "groupId in widget-1.0.pom", "c?m.example"}},
 		{name: "an index", path: indexPath, body: index},
 		{name: "an index of another artifact", path: indexPath, body: swap(index, "widget", "gadget", 1), want: refusal{mismatch, "artifactId in maven-metadata.xml", "gadget"}},
 		{name: "an index of an artifact and of plugins", path: indexPath, body: swap(index, "<versioning>", "<plugins/><versioning>", 1), want: refusal{malformed, "index", "of a group's plugins too"}},
@@ -328,7 +346,7 @@ func FuzzPath(f *testing.F) {
 
 // FuzzDocument: nothing that is not a document with the coordinates of its path is accepted.
 func FuzzDocument(f *testing.F) {
-	for _, seed := range []string{releasePOM, childPOM, index} {
+	for _, seed := range []string{releasePOM, childPOM, index, latin("ISO-8859-1", "M\xfcller"), latin("US-ASCII", "")} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
