@@ -1,5 +1,5 @@
-// Command trustpub is the command line of trustpub without Caddy: it checks policy files, looks into tokens and verifies
-// audit files, on laptops and in CI jobs.
+// Command trustpub is the command line of trustpub without Caddy: it runs clients with a publish token, is the
+// credential helper of some, checks policy files, looks into tokens and verifies audit files, on laptops and in CI jobs.
 package main
 
 import (
@@ -15,5 +15,5 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	return cli.Main(ctx, cli.Options{Name: "trustpub"}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	return cli.Main(ctx, cli.Options{Name: "trustpub"}, cli.Applet(os.Args), os.Stdin, os.Stdout, os.Stderr)
 }

@@ -12,7 +12,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"trustpub": func() { os.Exit(run()) }})
+	program := func() { os.Exit(run()) }
+	testscript.Main(m, map[string]func(){
+		"trustpub": program, "docker-credential-trustpub": program, "cargo-credential-trustpub": program, "keyring": program,
+	})
 }
 
 func TestScripts(t *testing.T) {

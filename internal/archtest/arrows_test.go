@@ -57,7 +57,14 @@ var rooms = []room{
 	{"internal/gateway", []string{
 		"internal/ecosystem", "internal/credential", "internal/store", "internal/upload", "internal/model",
 	}},
+	// The client's side: what a job runs. The courier wires the other three.
+	{"internal/ambient", nil},
+	{"internal/exchange", nil},
+	{"internal/handover", nil},
+	{"internal/courier", []string{"internal/ambient", "internal/exchange", "internal/handover"}},
+	{"internal/helper", []string{"internal/ambient", "internal/courier", "internal/handover"}},
 	{"internal/cli", []string{
+		"internal/ambient", "internal/exchange", "internal/handover", "internal/courier", "internal/helper",
 		"policies", "policies/*", "internal/migration", "internal/identity", "internal/provider", "internal/ecosystem/*",
 		"internal/credential/*", "internal/store/*",
 		"internal/audit", "internal/publishtoken", "internal/model",
@@ -133,6 +140,8 @@ func TestRoomsAllow(t *testing.T) {
 		{"the model knows nobody", "internal/model", "internal/upload", false},
 		{"policies are below the gateway", "policies", "internal/gateway", false},
 		{"the command line needs no gateway of Caddy", "internal/cli", "caddymodule", false},
+		{"the client's side knows no policies", "internal/courier", "policies", false},
+		{"and nothing of the gateway", "internal/exchange", "internal/model", false},
 		{"the module wires everything", "caddymodule", "internal/store/local", true},
 		{"and no command", "caddymodule", "cmd/caddy", false},
 	}

@@ -21,6 +21,8 @@ const (
 	ExitFailed = 1
 	// ExitUsage: the command line is wrong.
 	ExitUsage = 2
+	// ExitExec: exec could not run its command, so that any other code is the command's own.
+	ExitExec = 125
 )
 
 // Options of Mount and New.
@@ -40,7 +42,7 @@ type Options struct {
 
 // ExitError is an error with its exit code.
 type ExitError struct {
-	// Code is ExitFailed or ExitUsage.
+	// Code is ExitFailed or ExitUsage; that of a child, or ExitExec, for a command that runs one.
 	Code int
 	// Err is what happened.
 	Err error
@@ -91,6 +93,10 @@ func Mount(root *cobra.Command, opts Options) {
 	root.Short = "Trusted publishing for the package registry you already run"
 	root.Long = root.Short + ".\n\nExit codes: 0 all is well, 1 refused or failed, 2 the command line is wrong."
 	root.AddCommand(
+		execCommand(opts),
+		mintCommand(opts),
+		revokeCommand(opts),
+		credentialCommand(opts),
 		ociKeysCommand(),
 		demoCommand(opts),
 		group(
@@ -151,7 +157,7 @@ func tame(cmd *cobra.Command, opts Options) {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, errShown) && !errors.Is(err, errDenied) && !errors.Is(err, errWidens) && !errors.Is(err, errTests) {
+		if !errors.Is(err, errShown) && !errors.Is(err, errDenied) && !errors.Is(err, errWidens) && !errors.Is(err, errTests) && !errors.Is(err, errChild) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.CommandPath(), err)
 		}
 		if ExitCode(err) == ExitUsage && !errors.Is(err, errShown) && !errors.Is(err, errElsewhere) {

@@ -16,20 +16,26 @@ func versionCommand(opts Options) *cobra.Command {
 			if len(args) > 0 {
 				return usagef("got %d arguments, expected none", len(args))
 			}
-			version, revision := opts.Version, ""
+			revision := ""
 			if info, ok := debug.ReadBuildInfo(); ok {
-				if version == "" {
-					version = info.Main.Version
-				}
 				revision = revisionOf(info)
 			}
-			if version == "" {
-				version = "(devel)"
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "trustpub %s%s %s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(cmd.OutOrStdout(), "trustpub %s%s %s %s/%s\n", versionOf(opts), revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}
+}
+
+// versionOf is the program's version.
+func versionOf(opts Options) string {
+	version := opts.Version
+	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
+		version = info.Main.Version
+	}
+	if version == "" {
+		version = "(devel)"
+	}
+	return version
 }
 
 // revisionOf is the commit that the program was built from, where the build knows it.

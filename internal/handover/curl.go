@@ -1,0 +1,79 @@
+package handover
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// maxNetrcToken is the longest password that curl reads from a netrc file, in bytes.
+const maxNetrcToken = 4095
+
+// curl finds the password in a netrc file, which binds it to the host, and the file by a .curlrc, so that a script may run it too.
+var curl = Client{
+	Name: "curl", Programs: []string{"curl"}, Renews: true,
+	Hand: func(g Grant, p Place, _ []string) (Handover, error) {
+		if len(g.Token) > maxNetrcToken {
+			return Handover{}, fmt.Errorf("the token has %d bytes and curl reads at most %d from a netrc file: use --for env, and curl --oauth2-bearer \"$TRUSTPUB_TOKEN\"", len(g.Token), maxNetrcToken)
+		}
+		h := withNetrc(g, p)
+		delete(h.Env, "NETRC")
+		h.Env["CURL_HOME"] = p.Dir
+		h.Files[".curlrc"] = p.curlrc() + "netrc-file = " + quoted(p.file("netrc")) + "\n"
+		return h, nil
+	},
+	Shadow: func(g Grant, p Place, command []string) (Handover, error) {
+		// curl sends such a header to every host that it talks to.
+		if program(command) != "curl" {
+			return Handover{}, errors.New("--shadow needs curl itself as the command, to see which hosts it talks to")
+		}
+		found := false
+		for _, arg := range command[1:] {
+			if !strings.Contains(arg, "://") {
+				continue
+			}
+			if !strings.HasPrefix(arg, g.URL) {
+				return Handover{}, fmt.Errorf("--shadow: an argument names another place than %s, and curl would show it the identity token", g.URL)
+			}
+			found = true
+		}
+		if !found {
+			return Handover{}, fmt.Errorf("--shadow: no argument is a URL below %s", g.URL)
+		}
+		return Handover{
+			Env:   map[string]string{"CURL_HOME": p.Dir},
+			Files: map[string]string{".curlrc": p.curlrc() + "header = " + quoted(IdentityHeader+": "+g.Token) + "\n"},
+		}, nil
+	},
+}
+
+// IdentityHeader is the header in which an identity token travels beside a password.
+const IdentityHeader = "X-Trustpub-Identity"
+
+// curlrc is the user's own file; a later line wins.
+func (p Place) curlrc() string {
+	own := ""
+	if home := p.Getenv("CURL_HOME"); home != "" {
+		own = p.own(filepath.Join(home, ".curlrc"))
+	} else {
+		own = p.own(join(p.Getenv("XDG_CONFIG_HOME"), "curlrc"), filepath.Join(p.Home, ".curlrc"))
+	}
+	if own != "" && !strings.HasSuffix(own, "\n") {
+		own += "\n"
+	}
+	return own
+}
+
+// join is empty where the folder is.
+func join(dir, name string) string {
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, name)
+}
+
+// quoted is a text of a curlrc.
+func quoted(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}
