@@ -14,6 +14,8 @@ const DefaultHeadLimit = 8 << 20
 const (
 	// pieceSize is how much is read from the client at once.
 	pieceSize = 32 << 10
+	// directSize is the least room in the registry's side's buffer for which a piece is read straight into it.
+	directSize = 8 << 10
 	// keepCap is the largest buffer that goes back to the pool.
 	keepCap = 2 * pieceSize
 )
@@ -95,10 +97,28 @@ func (s *Stream) Head(limit int) (model.Target, error) {
 func (s *Stream) fill() error {
 	s.makeRoom()
 	n, err := s.src.Read(s.buf[len(s.buf) : len(s.buf)+pieceSize])
-	if n > 0 {
-		piece := s.buf[len(s.buf) : len(s.buf)+n]
-		s.buf = s.buf[:len(s.buf)+n]
-		s.count(n)
+	piece := s.buf[len(s.buf) : len(s.buf)+n]
+	s.buf = s.buf[:len(s.buf)+n]
+	return s.take(piece, err)
+}
+
+// through reads one piece straight into p, behind what is held back, and returns how much of p may leave. Only the rest is copied.
+func (s *Stream) through(p []byte) (int, error) {
+	held := copy(p, s.buf[s.off:])
+	n, err := s.src.Read(p[held:])
+	if err := s.take(p[held:held+n], err); err != nil {
+		return 0, err
+	}
+	ready := min(s.release-s.base, int64(held+n))
+	s.buf, s.off = append(s.buf[:0], p[ready:held+n]...), 0
+	s.base += ready
+	return int(ready), nil
+}
+
+// take scans a piece that came with that error.
+func (s *Stream) take(piece []byte, err error) error {
+	if len(piece) > 0 {
+		s.count(len(piece))
 		release, scanErr := s.scanner.Scan(piece)
 		if scanErr != nil {
 			return s.fail(scanErr, false)
@@ -154,8 +174,14 @@ func (s *Stream) Read(p []byte) (int, error) {
 			}
 			continue
 		}
-		if err := s.fill(); err != nil {
-			return 0, err
+		if len(p)-(len(s.buf)-s.off) < directSize {
+			if err := s.fill(); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if n, err := s.through(p); n > 0 || err != nil {
+			return n, err
 		}
 	}
 }

@@ -69,24 +69,29 @@ func TestStreamPassesTheBytesItWasGiven(t *testing.T) {
 			"half":  iotest.HalfReader, "data with EOF": iotest.DataErrReader,
 			"random": func(r io.Reader) io.Reader { return randomReader{r} },
 		} {
-			verdicts := 0
-			s := upload.NewStream(wrap(bytes.NewReader(want)), &lineScanner{}, func() error { verdicts++; return nil })
-			target, err := s.Head(1 << 20)
-			if err != nil || target.Package != "widget" {
-				t.Fatalf("%s %d: Head = %v, %v", name, size, target, err)
+			for _, taken := range []int{3, 1000, 8<<10 + 3, 32 << 10, 1 << 20} { // as much as the registry's side takes at once
+				verdicts := 0
+				s := upload.NewStream(wrap(bytes.NewReader(want)), &lineScanner{}, func() error { verdicts++; return nil })
+				target, err := s.Head(1 << 20)
+				if err != nil || target.Package != "widget" {
+					t.Fatalf("%s %d: Head = %v, %v", name, size, target, err)
+				}
+				var got bytes.Buffer
+				if _, err := io.CopyBuffer(onlyWriter{&got}, s, make([]byte, taken)); err != nil {
+					t.Fatalf("%s %d: %v", name, size, err)
+				}
+				if !bytes.Equal(got.Bytes(), want) || verdicts != 1 || s.State() != upload.Passed || s.Size() != int64(size) {
+					t.Errorf("%s %d, %d at once: %d bytes, %d verdicts, state %d, size %d", name, size, taken, got.Len(), verdicts, s.State(), s.Size())
+				}
+				s.Stop()
+				s.Stop()
 			}
-			got, err := io.ReadAll(s)
-			if err != nil {
-				t.Fatalf("%s %d: %v", name, size, err)
-			}
-			if !bytes.Equal(got, want) || verdicts != 1 || s.State() != upload.Passed || s.Size() != int64(size) {
-				t.Errorf("%s %d: %d bytes, %d verdicts, state %d, size %d", name, size, len(got), verdicts, s.State(), s.Size())
-			}
-			s.Stop()
-			s.Stop()
 		}
 	}
 }
+
+// onlyWriter hides what would let io.Copy bring its own buffer.
+type onlyWriter struct{ io.Writer }
 
 type randomReader struct{ r io.Reader }
 
