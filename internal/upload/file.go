@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -17,20 +16,20 @@ type File struct {
 	declared string
 	limit    int64
 	size     int64
-	sum      hash.Hash
+	sum      *Digest
 	artifact model.Artifact
 }
 
 // NewFile makes the scanner. declared is the SHA-256 in hexadecimal that the client sent in the header field, empty where it sent
-// none; limit bounds the file in bytes, 0: no bound.
-func NewFile(target model.Target, field, declared string, limit int64) *File {
-	return &File{target: target, field: field, declared: declared, limit: limit, sum: sha256.New()}
+// none; limit bounds the file in bytes, 0: no bound; others are computed too.
+func NewFile(target model.Target, field, declared string, limit int64, others ...hash.Hash) *File {
+	return &File{target: target, field: field, declared: declared, limit: limit, sum: NewDigest(others...)}
 }
 
 // Scan lets all but the last byte leave.
 func (f *File) Scan(p []byte) (int64, error) {
 	f.size += int64(len(p))
-	f.sum.Write(p)
+	_, _ = f.sum.Write(p)
 	if f.limit > 0 && f.size > f.limit {
 		return 0, model.Deny(model.CodeTooLarge).Differ(f.target.File, "more", byteCount(f.limit))
 	}
@@ -42,12 +41,15 @@ func (f *File) Target() (model.Target, bool) { return f.target, true }
 
 // Finish checks the declared digest.
 func (f *File) Finish() error {
-	f.artifact = model.Artifact{File: f.target.File, Size: f.size, SHA256: [sha256.Size]byte(f.sum.Sum(nil))}
+	f.artifact = model.Artifact{File: f.target.File, Size: f.size, SHA256: f.sum.SHA256()}
 	if got := hex.EncodeToString(f.artifact.SHA256[:]); f.declared != "" && !strings.EqualFold(f.declared, got) {
 		return model.Deny(model.CodeDigestMismatch).Differ(f.field, model.OneLine(f.declared, 80), fmt.Sprintf("%s, the digest of what was sent", got))
 	}
 	return nil
 }
+
+// Sum is what h, one of the others, makes of the file.
+func (f *File) Sum(h hash.Hash) []byte { return f.sum.Sum(h) }
 
 // Artifact is the file.
 func (f *File) Artifact() model.Artifact { return f.artifact }

@@ -1,9 +1,7 @@
 package cargo
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/jsonstream"
@@ -40,12 +38,12 @@ type publish struct {
 	length []byte
 	left   int64 // of the part under way
 	total  int64
-	sum    hash.Hash
+	sum    *upload.Digest
 	size   int64
 }
 
 func newPublish(target model.Target) *publish {
-	p := &publish{target: target, sum: sha256.New(), length: make([]byte, 0, prefix)}
+	p := &publish{target: target, sum: upload.NewDigest(), length: make([]byte, 0, prefix)}
 	p.json = jsonstream.New(p, jsonstream.Limits{})
 	return p
 }
@@ -89,7 +87,7 @@ func (p *publish) step(b []byte) (n int, err error) {
 		return n, nil
 	case crate:
 		n = int(min(p.left, int64(len(b))))
-		p.sum.Write(b[:n])
+		_, _ = p.sum.Write(b[:n])
 		p.size += int64(n)
 		if p.left -= int64(n); p.left == 0 {
 			p.part++
@@ -171,7 +169,7 @@ func (p *publish) Finish() error {
 
 // Artifact is the crate.
 func (p *publish) Artifact() model.Artifact {
-	return model.Artifact{File: p.target.File, Size: p.size, SHA256: [sha256.Size]byte(p.sum.Sum(nil))}
+	return model.Artifact{File: p.target.File, Size: p.size, SHA256: p.sum.SHA256()}
 }
 
 var (

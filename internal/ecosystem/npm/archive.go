@@ -2,7 +2,6 @@ package npm
 
 import (
 	"crypto/sha1" //nolint:gosec // shasum is SHA-1 by definition; integrity is checked beside it
-	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
@@ -10,16 +9,11 @@ import (
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // quantum is the number of digits of base64 that stand for whole bytes.
 const quantum = 4
-
-// digest is one of the archive, by its name in Subresource Integrity.
-type digest struct {
-	name string
-	hash.Hash
-}
 
 // archive decodes and hashes an archive while it flows.
 type archive struct {
@@ -28,14 +22,15 @@ type archive struct {
 	size   int64
 	padded bool
 	done   bool
-	sums   []digest
+	sums   *upload.Digest
+	short  hash.Hash // SHA-1
+	long   hash.Hash // SHA-512
 }
 
 func newArchive() *archive {
-	return &archive{
-		rest: make([]byte, 0, quantum), buf: make([]byte, 24<<10),
-		sums: []digest{{"sha1", sha1.New()}, {"sha256", sha256.New()}, {"sha512", sha512.New()}}, //nolint:gosec // as above
-	}
+	a := &archive{rest: make([]byte, 0, quantum), buf: make([]byte, 24<<10), short: sha1.New(), long: sha512.New()} //nolint:gosec // as above
+	a.sums = upload.NewDigest(a.short, a.long)
+	return a
 }
 
 func (a *archive) write(p []byte) error {
@@ -70,9 +65,7 @@ func (a *archive) decode(digits []byte) error {
 	}
 	a.padded = digits[len(digits)-1] == '='
 	a.size += int64(n)
-	for _, sum := range a.sums {
-		sum.Write(a.buf[:n])
-	}
+	_, _ = a.sums.Write(a.buf[:n])
 	return nil
 }
 
@@ -88,14 +81,16 @@ func notBase64() error {
 	return model.Deny(model.CodeMalformedUpload).Differ(atData, "something else", "base64 with padding")
 }
 
-func (a *archive) sha256() [sha256.Size]byte { return [sha256.Size]byte(a.sum("sha256")) }
-
-// sum is the digest of that name; nil for an unknown one.
+// sum is the digest of that name in Subresource Integrity; nil for an unknown one.
 func (a *archive) sum(name string) []byte {
-	for _, one := range a.sums {
-		if one.name == name {
-			return one.Sum(nil)
-		}
+	switch name {
+	case "sha1":
+		return a.sums.Sum(a.short)
+	case "sha256":
+		sum := a.sums.SHA256()
+		return sum[:]
+	case "sha512":
+		return a.sums.Sum(a.long)
 	}
 	return nil
 }

@@ -210,7 +210,7 @@ func (p *publish) Finish() error {
 	if err := p.archive.check(p.integrity, p.shasum); err != nil {
 		return err
 	}
-	p.artifact = model.Artifact{File: p.target.File, Size: p.archive.size, SHA256: p.archive.sha256()}
+	p.artifact = model.Artifact{File: p.target.File, Size: p.archive.size, SHA256: p.archive.sums.SHA256()}
 	return nil
 }
 

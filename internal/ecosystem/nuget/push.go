@@ -1,8 +1,6 @@
 package nuget
 
 import (
-	"crypto/sha256"
-	"hash"
 	"io"
 	"regexp"
 
@@ -25,13 +23,13 @@ type push struct {
 	parts            int
 	from, size       int64 // of the package in the body
 	start            []byte
-	sum              hash.Hash
+	sum              *upload.Digest
 	target           model.Target
 	named            bool
 }
 
 func newPush(registry, suffix, boundary string) *push {
-	p := &push{registry: registry, suffix: suffix, sum: sha256.New()}
+	p := &push{registry: registry, suffix: suffix, sum: upload.NewDigest()}
 	p.split = multipart.New(boundary, p)
 	return p
 }
@@ -64,7 +62,7 @@ func (p *push) Data(b []byte) error {
 		}
 	}
 	p.size += int64(len(b))
-	p.sum.Write(b)
+	_, _ = p.sum.Write(b)
 	return nil
 }
 
@@ -95,7 +93,7 @@ func (p *push) Open(body io.ReaderAt, _ int64) error {
 
 // Artifact is the package.
 func (p *push) Artifact() model.Artifact {
-	return model.Artifact{File: p.target.File, Size: p.size, SHA256: [sha256.Size]byte(p.sum.Sum(nil))}
+	return model.Artifact{File: p.target.File, Size: p.size, SHA256: p.sum.SHA256()}
 }
 
 var (

@@ -42,28 +42,24 @@ type blob struct {
 
 // newBlob makes the scanner; digest is the declared one, empty for a manifest that is put by its tag.
 func newBlob(target model.Target, digest string) *blob {
-	b := &blob{want: digest}
 	algorithm, digits, _ := strings.Cut(digest, ":")
-	if algorithm == "sha512" {
-		b.long, digits = sha512.New(), ""
+	if algorithm != "sha512" {
+		return &blob{File: upload.NewFile(target, "digest", digits, 0), want: digest}
 	}
-	b.File = upload.NewFile(target, "digest", digits, 0)
-	return b
+	long := sha512.New()
+	return &blob{File: upload.NewFile(target, "digest", "", 0, long), want: digest, long: long}
 }
 
 // Scan takes the next piece; all but the last byte may leave.
 func (b *blob) Scan(p []byte) (int64, error) {
 	b.size += int64(len(p))
-	if b.long != nil {
-		b.long.Write(p)
-	}
 	return b.File.Scan(p)
 }
 
 // Finish compares the digest.
 func (b *blob) Finish() error {
 	if b.long != nil && b.size > 0 {
-		if got := "sha512:" + hex.EncodeToString(b.long.Sum(nil)); got != b.want {
+		if got := "sha512:" + hex.EncodeToString(b.Sum(b.long)); got != b.want {
 			return model.Deny(model.CodeDigestMismatch).Differ("digest", brief(b.want), brief(got)+", the digest of what was sent")
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/blake2b"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // The fields that declare a digest, the strongest first.
@@ -24,15 +25,15 @@ var digestFields = []string{fieldSHA256, fieldBLAKE2, fieldMD5}
 // digests computes what an upload's file is checked by: SHA-256 always, and the strongest declared digest where that is
 // another one.
 type digests struct {
-	sha256 hash.Hash
-	other  hash.Hash // nil where SHA-256 is the strongest, or nothing was declared
-	field  string    // the strongest declared one, "" where there is none
-	want   []byte
+	computed *upload.Digest
+	other    hash.Hash // nil where SHA-256 is the strongest, or nothing was declared
+	field    string    // the strongest declared one, "" where there is none
+	want     []byte
 }
 
 // newDigests reads the declared digests; each must be well-formed, whether it is the one that is checked or not.
 func newDigests(value func(field string) string) (*digests, error) {
-	d := &digests{sha256: sha256.New()}
+	d := &digests{}
 	for _, field := range digestFields {
 		text := value(field)
 		if text == "" {
@@ -55,7 +56,11 @@ func newDigests(value func(field string) string) (*digests, error) {
 		d.other = h
 	case fieldMD5:
 		d.other = md5.New() //nolint:gosec // see above
+	default:
+		d.computed = upload.NewDigest()
+		return d, nil
 	}
+	d.computed = upload.NewDigest(d.other)
 	return d, nil
 }
 
@@ -74,19 +79,12 @@ func decodeDigest(field, text string) ([]byte, bool) {
 	return sum, err == nil && len(sum) == size && hex.EncodeToString(sum) == text
 }
 
-func (d *digests) write(p []byte) {
-	_, _ = d.sha256.Write(p) // a hash never fails
-	if d.other != nil {
-		_, _ = d.other.Write(p)
-	}
-}
-
 // check compares the strongest declared digest with that of the bytes, and gives their SHA-256.
 func (d *digests) check() (sum [sha256.Size]byte, err error) {
-	d.sha256.Sum(sum[:0])
+	sum = d.computed.SHA256()
 	got := sum[:]
 	if d.other != nil {
-		got = d.other.Sum(nil)
+		got = d.computed.Sum(d.other)
 	}
 	if d.field != "" && string(got) != string(d.want) {
 		return sum, model.Deny(model.CodeDigestMismatch).Differ(d.field, hex.EncodeToString(d.want), "that of the bytes, "+hex.EncodeToString(got))

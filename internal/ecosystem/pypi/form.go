@@ -139,7 +139,7 @@ func (f *form) Data(p []byte) error {
 	f.size += int64(len(p))
 	if f.inFile {
 		if f.hashing {
-			f.digests.write(p)
+			_, _ = f.digests.computed.Write(p)
 		}
 		return nil
 	}

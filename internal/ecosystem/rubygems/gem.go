@@ -3,8 +3,6 @@ package rubygems
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/sha1" //nolint:gosec // old gems declare it beside a stronger digest
-	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // The entries of a gem, each of which may have a signature beside it.
@@ -36,7 +35,7 @@ const (
 type gem struct {
 	registry string
 	tar      *tarball
-	whole    hash.Hash
+	whole    *upload.Digest
 
 	seen      []string
 	now       string
@@ -50,37 +49,41 @@ type gem struct {
 	named  bool
 }
 
-// digests are those of one entry, by the names that checksums.yaml has for them.
-type digests struct{ sha1, sha256, sha512 hash.Hash }
+// digests are those of one entry. They come before checksums.yaml says which of them it declares.
+type digests struct {
+	*upload.Digest
+	long hash.Hash
+}
 
 func newDigests() *digests {
-	return &digests{sha1.New(), sha256.New(), sha512.New()} //nolint:gosec // see the import
+	long := sha512.New()
+	return &digests{upload.NewDigest(long), long}
 }
 
-func (d *digests) write(p []byte) {
-	d.sha1.Write(p)
-	d.sha256.Write(p)
-	d.sha512.Write(p)
-}
+// oldSum is the name of a digest that old gems declare beside SHA-512. It adds nothing to that one, and is not computed.
+const oldSum = "SHA1"
 
-// sum is the digest of that name in hexadecimal, empty for an unknown one.
+// sum is the digest that checksums.yaml has that name for, in hexadecimal; empty for an unknown one.
 func (d *digests) sum(name string) string {
-	h, ok := map[string]hash.Hash{"SHA1": d.sha1, "SHA256": d.sha256, "SHA512": d.sha512}[name]
-	if !ok {
-		return ""
+	switch name {
+	case "SHA256":
+		sum := d.SHA256()
+		return hex.EncodeToString(sum[:])
+	case "SHA512":
+		return hex.EncodeToString(d.Sum(d.long))
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	return ""
 }
 
 func newGem(registry string) *gem {
-	g := &gem{registry: registry, whole: sha256.New(), sums: map[string]*digests{entryMetadata: newDigests(), entryData: newDigests()}}
+	g := &gem{registry: registry, whole: upload.NewDigest(), sums: map[string]*digests{entryMetadata: newDigests(), entryData: newDigests()}}
 	g.tar = &tarball{entries: g}
 	return g
 }
 
 // feed takes the next piece.
 func (g *gem) feed(p []byte) error {
-	g.whole.Write(p)
+	_, _ = g.whole.Write(p)
 	return g.tar.feed(p)
 }
 
@@ -114,7 +117,7 @@ func (g *gem) begin(name string, size, at int64) error {
 // data takes a piece of an entry.
 func (g *gem) data(p []byte) error {
 	if sums, ok := g.sums[g.now]; ok {
-		sums.write(p)
+		_, _ = sums.Write(p)
 	}
 	if g.now == entryMetadata || g.now == entryChecksums {
 		g.small = append(g.small, p...)
@@ -204,15 +207,16 @@ func checkSums(text []byte, sums map[string]*digests) error {
 		}
 		for _, file := range files {
 			of, ok := sums[file.key]
+			if ok && algorithm.key == oldSum {
+				continue
+			}
 			if !ok || of.sum(algorithm.key) == "" {
 				return notGem("a "+brief(algorithm.key)+" of "+brief(file.key), "SHA1, SHA256 and SHA512 of "+entryMetadata+" and "+entryData)
 			}
 			if got := of.sum(algorithm.key); !strings.EqualFold(got, file.value.Value) {
 				return model.Deny(model.CodeDigestMismatch).Differ(algorithm.key+" of "+file.key, brief(file.value.Value), got+", the digest of what was sent")
 			}
-			if algorithm.key != "SHA1" {
-				strong++
-			}
+			strong++
 		}
 	}
 	if strong < len(sums) {
