@@ -26,7 +26,7 @@ type Observer struct {
 func NewObserver(src io.ReadCloser, scanner Scanner, dir string, limit int64) *Observer {
 	o := &Observer{ReadCloser: src, scanner: scanner, limit: limit}
 	if _, ok := scanner.(Archive); ok {
-		o.copied, o.err = newSpooled(dir)
+		o.copied = &Spooled{dir: dir}
 	}
 	return o
 }

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,20 +10,19 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// Spooled is a whole body on disk, judged before its first byte leaves.
+// Spooled is a whole body, judged before its first byte leaves: on disk, or in memory where it is small.
 type Spooled struct {
-	file *os.File
-	size int64
+	dir    string
+	file   *os.File // nil before the first block is written
+	memory []byte
+	size   int64
 }
 
 // Spool writes src to a nameless file in dir while the scanner reads it, and finishes the scanner. limit bounds the body in
 // bytes. The target is the scanner's; named is asked about it as soon as it is known, so that a body that will be refused does
-// not fill the disk first.
+// not fill the disk first. A body of less than a block needs no file.
 func Spool(src io.Reader, scanner Scanner, dir string, limit int64, named func(model.Target) error) (*Spooled, model.Target, error) {
-	s, err := newSpooled(dir)
-	if err != nil {
-		return nil, model.Target{}, err
-	}
+	s := &Spooled{dir: dir}
 	target, err := s.take(src, scanner, limit, named)
 	if err != nil {
 		_ = s.Close()
@@ -31,28 +31,50 @@ func Spool(src io.Reader, scanner Scanner, dir string, limit int64, named func(m
 	return s, target, nil
 }
 
-func newSpooled(dir string) (*Spooled, error) {
-	f, err := os.CreateTemp(dir, "trustpub-spool-*")
+// create makes the file. Its name goes at once, so that not even a killed process leaves the body behind.
+func (s *Spooled) create() error {
+	f, err := os.CreateTemp(s.dir, "trustpub-spool-*")
 	if err != nil {
-		return nil, model.Deny(model.CodeSpoolUnavailable).Because(err)
+		return model.Deny(model.CodeSpoolUnavailable).Because(err)
 	}
-	// The name goes at once, so that not even a killed process leaves the body behind.
+	s.file = f
 	if err := os.Remove(f.Name()); err != nil {
-		_ = f.Close()
-		return nil, model.Deny(model.CodeSpoolUnavailable).Because(err)
+		return model.Deny(model.CodeSpoolUnavailable).Because(err)
 	}
-	return &Spooled{file: f}, nil
+	return nil
 }
 
 // add writes a piece of the body.
 func (s *Spooled) add(piece []byte, limit int64) error {
-	if s.size += int64(len(piece)); s.size > limit {
-		return model.Deny(model.CodeTooLarge).Differ("body", "more", byteCount(limit))
+	if err := s.count(piece, limit); err != nil {
+		return err
+	}
+	if s.file == nil {
+		if err := s.create(); err != nil {
+			return err
+		}
 	}
 	if _, err := s.file.Write(piece); err != nil {
 		return model.Deny(model.CodeSpoolUnavailable).Because(err)
 	}
 	return nil
+}
+
+func (s *Spooled) count(piece []byte, limit int64) error {
+	if s.size += int64(len(piece)); s.size > limit {
+		return model.Deny(model.CodeTooLarge).Differ("body", "more", byteCount(limit))
+	}
+	return nil
+}
+
+// end takes the last piece.
+func (s *Spooled) end(piece []byte, limit int64) error {
+	if s.file != nil {
+		return s.add(piece, limit)
+	}
+	// Not the block itself, which others will use: the registry's side may read for a while after all has ended.
+	s.memory = bytes.Clone(piece)
+	return s.count(piece, limit)
 }
 
 func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(model.Target) error) (model.Target, error) {
@@ -65,31 +87,37 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 		}
 		return target, err
 	}
-	p := pieces.Get().(*[]byte)
-	defer pieces.Put(p)
-	piece := (*p)[:pieceSize]
 	// What is named without the body is asked about before a client that waits for a word sends it.
 	if _, err := ask(); err != nil {
 		return model.Target{}, err
 	}
-	for {
-		n, err := src.Read(piece)
+	block := blocks.Get().(*[blockSize]byte)
+	defer blocks.Put(block)
+	for filled := 0; ; {
+		n, err := src.Read(block[filled:])
 		if n > 0 {
-			if _, scanErr := scanner.Scan(piece[:n]); scanErr != nil {
+			if _, scanErr := scanner.Scan(block[filled : filled+n]); scanErr != nil {
 				return model.Target{}, scanErr
 			}
 			if _, err := ask(); err != nil {
 				return model.Target{}, err
 			}
-			if err := s.add(piece[:n], limit); err != nil {
-				return model.Target{}, err
-			}
+			filled += n
 		}
 		if errors.Is(err, io.EOF) {
+			if err := s.end(block[:filled], limit); err != nil {
+				return model.Target{}, err
+			}
 			break
 		}
 		if err != nil {
 			return model.Target{}, model.Deny(model.CodeTruncated).Because(err)
+		}
+		if filled == blockSize {
+			if err := s.add(block[:], limit); err != nil {
+				return model.Target{}, err
+			}
+			filled = 0
 		}
 	}
 	if err := scanner.Finish(); err != nil {
@@ -111,13 +139,23 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 func (s *Spooled) Size() int64 { return s.size }
 
 // ReadAt reads from the body.
-func (s *Spooled) ReadAt(p []byte, off int64) (int, error) { return s.file.ReadAt(p, off) }
+func (s *Spooled) ReadAt(p []byte, off int64) (int, error) {
+	if s.file == nil {
+		return bytes.NewReader(s.memory).ReadAt(p, off)
+	}
+	return s.file.ReadAt(p, off)
+}
 
 // Body reads the body from its start; each call gives a reader of its own.
-func (s *Spooled) Body() io.ReadCloser { return io.NopCloser(io.NewSectionReader(s.file, 0, s.size)) }
+func (s *Spooled) Body() io.ReadCloser { return io.NopCloser(io.NewSectionReader(s, 0, s.size)) }
 
 // Close gives the disk space back.
-func (s *Spooled) Close() error { return s.file.Close() }
+func (s *Spooled) Close() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.Close()
+}
 
 func byteCount[N int | int64](n N) string { return fmt.Sprintf("at most %d bytes", n) }
 

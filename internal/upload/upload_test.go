@@ -174,24 +174,33 @@ func TestStopTakesTheBodyBack(t *testing.T) {
 
 func TestSpool(t *testing.T) {
 	dir := t.TempDir()
-	want := body(100_000)
-	s, target, err := upload.Spool(bytes.NewReader(want), &lineScanner{}, dir, 100_000, anybody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
-		t.Errorf("the spool has a name: %v", entries)
-	}
-	for range 2 {
-		got, err := io.ReadAll(s.Body())
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("the spool gives %d bytes, %v", len(got), err)
+	for _, size := range []int{20, 100_000, 128 << 10, 128<<10 + 1, 256 << 10, 500_000} { // in memory and on disk
+		want := body(size)
+		s, target, err := upload.Spool(randomReader{bytes.NewReader(want)}, &lineScanner{}, dir, int64(size), anybody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+			t.Errorf("the spool has a name: %v", entries)
+		}
+		for range 2 {
+			got, err := io.ReadAll(s.Body())
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the spool gives %d bytes of %d, %v", len(got), size, err)
+			}
+		}
+		end := make([]byte, 5)
+		if n, err := s.ReadAt(end, int64(size)-4); n != 4 || !errors.Is(err, io.EOF) || string(end[:4]) != string(want[size-4:]) {
+			t.Errorf("the last bytes are %q, %v", end[:n], err)
+		}
+		if diff := cmp.Diff(model.Target{Package: "widget"}, target); diff != "" || s.Size() != int64(size) {
+			t.Error(diff, s.Size())
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	}
-	if diff := cmp.Diff(model.Target{Package: "widget"}, target); diff != "" || s.Size() != 100_000 {
-		t.Error(diff, s.Size())
-	}
+	want, large := body(100_000), body(200_000)
 	for name, tc := range map[string]struct {
 		src     io.Reader
 		scanner *lineScanner
@@ -199,12 +208,13 @@ func TestSpool(t *testing.T) {
 		limit   int64
 		want    model.Code
 	}{
-		"too large":    {bytes.NewReader(want), &lineScanner{}, dir, 99_999, model.CodeTooLarge},
-		"cut":          {bytes.NewReader(want[:99_000]), &lineScanner{}, dir, 1 << 20, model.CodeTruncated},
-		"client gone":  {iotest.ErrReader(io.ErrUnexpectedEOF), &lineScanner{}, dir, 1 << 20, model.CodeTruncated},
-		"malformed":    {bytes.NewReader(want), &lineScanner{bad: 10}, dir, 1 << 20, model.CodeMalformedUpload},
-		"no directory": {bytes.NewReader(want), &lineScanner{}, dir + "/absent", 1 << 20, model.CodeSpoolUnavailable},
-		"unnamed":      {bytes.NewReader([]byte("widget.")), &lineScanner{}, dir, 1 << 20, model.CodeMissingField},
+		"too large":           {bytes.NewReader(want), &lineScanner{}, dir, 99_999, model.CodeTooLarge},
+		"cut":                 {bytes.NewReader(want[:99_000]), &lineScanner{}, dir, 1 << 20, model.CodeTruncated},
+		"client gone":         {iotest.ErrReader(io.ErrUnexpectedEOF), &lineScanner{}, dir, 1 << 20, model.CodeTruncated},
+		"malformed":           {bytes.NewReader(want), &lineScanner{bad: 10}, dir, 1 << 20, model.CodeMalformedUpload},
+		"no directory":        {bytes.NewReader(large), &lineScanner{}, dir + "/absent", 1 << 20, model.CodeSpoolUnavailable},
+		"large and too large": {bytes.NewReader(large), &lineScanner{}, dir, 199_999, model.CodeTooLarge},
+		"unnamed":             {bytes.NewReader([]byte("widget.")), &lineScanner{}, dir, 1 << 20, model.CodeMissingField},
 	} {
 		if _, _, err := upload.Spool(tc.src, tc.scanner, tc.dir, tc.limit, anybody); code(err) != tc.want {
 			t.Errorf("%s: %v, want %s", name, err, tc.want)

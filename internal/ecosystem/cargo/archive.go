@@ -54,7 +54,7 @@ func (*protocol) Inspect(_ model.Operation, _ http.Header, target model.Target, 
 // readCrate reads the whole archive and returns the manifest. Everything that two readers of archives could take for different
 // files is refused: a second gzip member, records that rename an entry, links, and names that leave the top folder.
 func readCrate(file *io.SectionReader, top string) (manifest []byte, err error) {
-	in := bufio.NewReader(file)
+	in := bufio.NewReaderSize(file, 32<<10)
 	packed, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, err

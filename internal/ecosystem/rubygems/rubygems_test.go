@@ -115,11 +115,11 @@ func TestPush(t *testing.T) {
 		"with attestations": {
 			gem: built, form: "pkg/widget-1.0.rc1.gem", want: target("1.0.rc1", "widget-1.0.rc1.gem"),
 		},
-		"plain":                  {gem: gemOf(metadata), want: target("1.0.0", "widget-1.0.0.gem")},
-		"a platform":             {gem: gemOf(strings.Replace(metadata, ": ruby", ": x86_64-linux", 1)), want: target("1.0.0", "widget-1.0.0-x86_64-linux.gem")},
-		"capitals":               {gem: gemOf(strings.Replace(metadata, ": widget", ": Widget", 1)), want: target("1.0.0", "Widget-1.0.0.gem")},
-		"quoted":                 {gem: gemOf(strings.Replace(metadata, ": 1.0.0", ": '1.0'", 1)), want: target("1.0", "widget-1.0.gem")},
-		"without checksums":      {gem: tarOf(entry{"metadata.gz", meta}, entry{"data.tar.gz", data}), want: target("1.0.0", "widget-1.0.0.gem")},
+		"plain":             {gem: gemOf(metadata), want: target("1.0.0", "widget-1.0.0.gem")},
+		"a platform":        {gem: gemOf(strings.Replace(metadata, ": ruby", ": x86_64-linux", 1)), want: target("1.0.0", "widget-1.0.0-x86_64-linux.gem")},
+		"capitals":          {gem: gemOf(strings.Replace(metadata, ": widget", ": Widget", 1)), want: target("1.0.0", "Widget-1.0.0.gem")},
+		"quoted":            {gem: gemOf(strings.Replace(metadata, ": 1.0.0", ": '1.0'", 1)), want: target("1.0", "widget-1.0.gem")},
+		"without checksums": {gem: tarOf(entry{"metadata.gz", meta}, entry{"data.tar.gz", data}), want: target("1.0.0", "widget-1.0.0.gem")},
 		"checksums as gem wrote once": {
 			gem:  tarOf(entry{"metadata.gz", meta}, entry{"data.tar.gz", data}, entry{"checksums.yaml.gz", zipped(strings.Replace(checksums(meta, data), "SHA256", "SHA1", 1))}),
 			want: target("1.0.0", "widget-1.0.0.gem"),
