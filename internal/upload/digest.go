@@ -16,10 +16,10 @@ const (
 
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
-// Digest computes the SHA-256 of a file, and further digests, beside the goroutine that writes to it: while one block is hashed,
+// Digest computes digests of a file beside the goroutine that writes to it: while one block is hashed,
 // the next is collected. It is used by one goroutine at a time, and needs no end where an upload is given up.
 type Digest struct {
-	sum    hash.Hash
+	sum    hash.Hash // SHA-256
 	hashes []hash.Hash
 	size   int64
 	alone  bool // there is no second processor
@@ -33,9 +33,15 @@ type Digest struct {
 
 // NewDigest makes a digest. others are computed too, and asked for by Sum.
 func NewDigest(others ...hash.Hash) *Digest {
-	d := &Digest{sum: sha256.New(), alone: runtime.GOMAXPROCS(0) == 1}
-	d.hashes = append(others, d.sum)
+	sum := sha256.New()
+	d := NewDigestOf(append(others, sum)...)
+	d.sum = sum
 	return d
+}
+
+// NewDigestOf makes a digest of these algorithms alone, without SHA-256.
+func NewDigestOf(hashes ...hash.Hash) *Digest {
+	return &Digest{hashes: hashes, alone: runtime.GOMAXPROCS(0) == 1}
 }
 
 // Write takes the next piece, which may be overwritten afterwards. It never fails.
@@ -99,10 +105,10 @@ func (d *Digest) settle() {
 	}
 }
 
-// SHA256 is the digest of all that was written.
+// SHA256 is that of all that was written.
 func (d *Digest) SHA256() [sha256.Size]byte { return [sha256.Size]byte(d.Sum(d.sum)) }
 
-// Sum is what h, one of those that NewDigest was given, makes of all that was written.
+// Sum is what h, one of those that the digest was made with, makes of all that was written.
 func (d *Digest) Sum(h hash.Hash) []byte {
 	d.settle()
 	return h.Sum(nil)

@@ -40,7 +40,7 @@ type gem struct {
 	seen      []string
 	now       string
 	small     []byte // the entry under way, unless it is the data
-	sums      map[string]*digests
+	sums      map[string]digest
 	checksums []byte
 	dataFrom  int64
 	dataEnd   int64
@@ -49,34 +49,27 @@ type gem struct {
 	named  bool
 }
 
-// digests are those of one entry. They come before checksums.yaml says which of them it declares.
-type digests struct {
+// The digests that checksums.yaml declares. Every gem that builds such a file writes the strongest, which is compared; the others
+// beside it, of the same bytes, add nothing and are not computed.
+const strongest = "SHA512"
+
+var weaker = []string{"SHA1", "SHA256"}
+
+// digest is the strongest one of an entry.
+type digest struct {
 	*upload.Digest
-	long hash.Hash
+	hash hash.Hash
 }
 
-func newDigests() *digests {
-	long := sha512.New()
-	return &digests{upload.NewDigest(long), long}
+func newDigest() digest {
+	h := sha512.New()
+	return digest{upload.NewDigestOf(h), h}
 }
 
-// oldSum is the name of a digest that old gems declare beside SHA-512. It adds nothing to that one, and is not computed.
-const oldSum = "SHA1"
-
-// sum is the digest that checksums.yaml has that name for, in hexadecimal; empty for an unknown one.
-func (d *digests) sum(name string) string {
-	switch name {
-	case "SHA256":
-		sum := d.SHA256()
-		return hex.EncodeToString(sum[:])
-	case "SHA512":
-		return hex.EncodeToString(d.Sum(d.long))
-	}
-	return ""
-}
+func (d digest) sum() string { return hex.EncodeToString(d.Sum(d.hash)) }
 
 func newGem(registry string) *gem {
-	g := &gem{registry: registry, whole: upload.NewDigest(), sums: map[string]*digests{entryMetadata: newDigests(), entryData: newDigests()}}
+	g := &gem{registry: registry, whole: upload.NewDigest(), sums: map[string]digest{entryMetadata: newDigest(), entryData: newDigest()}}
 	g.tar = &tarball{entries: g}
 	return g
 }
@@ -190,7 +183,7 @@ func (g *gem) close() error {
 }
 
 // checkSums holds checksums.yaml against the digests of what was sent.
-func checkSums(text []byte, sums map[string]*digests) error {
+func checkSums(text []byte, sums map[string]digest) error {
 	root, err := parse(text, "---")
 	if err != nil {
 		return err
@@ -199,7 +192,7 @@ func checkSums(text []byte, sums map[string]*digests) error {
 	if err != nil {
 		return err
 	}
-	strong := 0
+	compared := 0
 	for _, algorithm := range algorithms {
 		files, err := pairs(algorithm.value, entryChecksums)
 		if err != nil {
@@ -207,20 +200,20 @@ func checkSums(text []byte, sums map[string]*digests) error {
 		}
 		for _, file := range files {
 			of, ok := sums[file.key]
-			if ok && algorithm.key == oldSum {
+			switch {
+			case ok && slices.Contains(weaker, algorithm.key):
 				continue
-			}
-			if !ok || of.sum(algorithm.key) == "" {
+			case !ok || algorithm.key != strongest:
 				return notGem("a "+brief(algorithm.key)+" of "+brief(file.key), "SHA1, SHA256 and SHA512 of "+entryMetadata+" and "+entryData)
 			}
-			if got := of.sum(algorithm.key); !strings.EqualFold(got, file.value.Value) {
-				return model.Deny(model.CodeDigestMismatch).Differ(algorithm.key+" of "+file.key, brief(file.value.Value), got+", the digest of what was sent")
+			if got := of.sum(); !strings.EqualFold(got, file.value.Value) {
+				return model.Deny(model.CodeDigestMismatch).Differ(strongest+" of "+file.key, brief(file.value.Value), got+", the digest of what was sent")
 			}
-			strong++
+			compared++
 		}
 	}
-	if strong < len(sums) {
-		return model.Deny(model.CodeMissingField).Differ(entryChecksums, "no SHA256 or SHA512", "one of "+entryMetadata+" and one of "+entryData)
+	if compared < len(sums) {
+		return model.Deny(model.CodeMissingField).Differ(entryChecksums, "no "+strongest, "that of "+entryMetadata+" and that of "+entryData)
 	}
 	return nil
 }

@@ -78,6 +78,8 @@ func TestInvariantJudgedBytesAreForwardedBytes(t *testing.T) {
 		"checksums of other files":      {tarOf(m, d, entry{"checksums.yaml.gz", zipped(strings.Replace(sums, "metadata.gz", "other.gz", 1))}), bad},
 		"checksums of another kind":     {tarOf(m, d, entry{"checksums.yaml.gz", zipped(strings.Replace(sums, "SHA256", "MD5", 1))}), bad},
 		"checksums twice":               {tarOf(m, d, entry{"checksums.yaml.gz", zipped(strings.Replace(sums, "SHA512", "SHA256", 1))}), model.CodeDuplicateField},
+		"checksums without SHA512":      {tarOf(m, d, entry{"checksums.yaml.gz", zipped(sums[:strings.Index(sums, "SHA512")])}), model.CodeMissingField},
+		"another SHA512 of the data":    {tarOf(m, d, entry{"checksums.yaml.gz", zipped(strings.Replace(sums, "data.tar.gz: '", "data.tar.gz: '0", 1))}), model.CodeDigestMismatch},
 		"no checksums in theirs":        {tarOf(m, d, entry{"checksums.yaml.gz", zipped("---\nSHA256: {}\n")}), model.CodeMissingField},
 		"checksums that are text":       {tarOf(m, d, entry{"checksums.yaml.gz", zipped("---\nx\n")}), bad},
 		"checksums without a mapping":   {tarOf(m, d, entry{"checksums.yaml.gz", zipped("---\nSHA256: x\n")}), bad},
