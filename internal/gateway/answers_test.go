@@ -1,12 +1,16 @@
 package gateway_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/internal/gateway"
 	"github.com/trustpub/trustpub/internal/model"
@@ -19,6 +23,15 @@ func drained(f http.HandlerFunc) http.HandlerFunc {
 			f(w, r)
 		}
 	}
+}
+
+// gzipped is a text as registries compress it.
+func gzipped(text string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = io.WriteString(w, text)
+	_ = w.Close()
+	return b.Bytes()
 }
 
 func TestWhatComesBackFromTheRegistry(t *testing.T) {
@@ -78,6 +91,57 @@ func TestWhatComesBackFromTheRegistry(t *testing.T) {
 				t.Errorf("Location %q, want %q", a.header.Get("Location"), want)
 			}
 		}},
+		{name: "a compressed answer that quotes it", behave: drained(func(w http.ResponseWriter, r *http.Request) {
+			_, password, _ := r.BasicAuth()
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(gzipped("cannot store for " + password))
+		}), status: 502, code: model.CodeUpstreamQuotedCredential},
+		{name: "one that is compressed twice", behave: drained(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip, x-gzip")
+			_, _ = w.Write(gzipped(string(gzipped("used " + r.Header.Get("Authorization")))))
+		}), status: 502, code: model.CodeUpstreamQuotedCredential},
+		{name: "one that is compressed in an unknown way", behave: drained(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "br")
+			_, _ = io.WriteString(w, "\x0b\x02\x80okay\x03")
+		}), status: 502, code: model.CodeUpstreamQuotedCredential},
+		{name: "one that says it is compressed", behave: drained(func(w http.ResponseWriter, r *http.Request) {
+			_, password, _ := r.BasicAuth()
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, "cannot store for "+password)
+		}), status: 502, code: model.CodeUpstreamQuotedCredential},
+		{name: "a bomb", behave: drained(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(gzipped(strings.Repeat("x", 40<<20)))
+		}), status: 200},
+		{name: "an honest compressed answer", behave: drained(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(gzipped("okay"))
+		}), status: 200, check: func(t *testing.T, _ *house, a answer) {
+			if a.body != "okay" { // the client unpacks it
+				t.Errorf("%q", a.body)
+			}
+		}},
+		{name: "addresses in many headers", behave: drained(func(w http.ResponseWriter, _ *http.Request) {
+			h := w.Header()
+			h.Set("Content-Location", `/\elsewhere.example.com/x`)
+			h.Set("Refresh", "0; url=http://10.1.2.3/")
+			h.Set("Alt-Svc", `h2="10.1.2.3:443"`)
+			h.Set("X-Accel-Redirect", "/internal/secret")
+			h.Set("X-Sendfile", "/etc/passwd")
+			h.Add("Link", `<http://10.1.2.3:3141/internal/x>; rel="next"`)
+			h.Add("Link", `<http://10.1.2.3:3141/root/prod/y?last=1>; rel="next", </root/prod/z>; rel="prev"`)
+			h.Add("Link", `<//elsewhere.example.com/>; rel="x", </root/prod/z>; rel="prev"`)
+		}), status: 200, check: func(t *testing.T, h *house, a answer) {
+			for _, name := range []string{"Content-Location", "Refresh", "Alt-Svc", "X-Accel-Redirect", "X-Sendfile"} {
+				if v := a.header.Get(name); v != "" {
+					t.Errorf("%s: %s", name, v)
+				}
+			}
+			want := []string{"<" + h.front.URL + `/root/prod/y?last=1>; rel="next", </root/prod/z>; rel="prev"`}
+			if diff := cmp.Diff(want, a.header.Values("Link")); diff != "" {
+				t.Error(diff)
+			}
+		}},
 		{name: "a large answer", behave: drained(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, strings.Repeat("x", 200_000))
 		}), status: 200, check: func(t *testing.T, _ *house, a answer) {
@@ -100,6 +164,39 @@ func TestWhatComesBackFromTheRegistry(t *testing.T) {
 				tc.check(t, h, a)
 			}
 		})
+	}
+}
+
+// TestLocationStaysPublic: an address on our own host has the scheme and the port of the public URL, or a client would send its token
+// in clear text, and nobody's name.
+func TestLocationStaysPublic(t *testing.T) {
+	h := open(t)
+	host := h.registry.Public.Host
+	for value, want := range map[string]string{
+		"https://" + host + "/root/prod/x":       h.front.URL + "/root/prod/x",
+		"HTTP://" + host + "/other":              h.front.URL + "/other",
+		"http://user:pw@" + host + "/x":          h.front.URL + "/x",
+		"ftp://" + host + "/x":                   h.front.URL + "/x",
+		"//" + host + "/x":                       h.front.URL + "/x",
+		"/root/prod/x?a=b":                       "/root/prod/x?a=b",
+		"x":                                      "x",
+		"":                                       "",
+		"//elsewhere.example.com/root/prods":     "",
+		"//elsewhere.example.com/root/prod/x":    h.front.URL + "/root/prod/x",
+		`/\elsewhere.example.com/root/prod/x`:    "",
+		`\\elsewhere.example.com/root/prod/x`:    "",
+		"https:elsewhere.example.com":            "",
+		"data:text/plain,x":                      "",
+		"https://elsewhere.example.com/%zz":      "",
+		"https://" + host + ".example.com/other": "",
+	} {
+		h.upstream.behave(drained(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", value)
+			w.WriteHeader(http.StatusCreated)
+		}))
+		if a := h.publish(upload{token: h.identity()}); a.status != http.StatusCreated || a.header.Get("Location") != want {
+			t.Errorf("%q: %d %q, expected %q", value, a.status, a.header.Get("Location"), want)
+		}
 	}
 }
 

@@ -2,13 +2,9 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/base64"
-	"html"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/trustpub/trustpub/internal/model"
@@ -24,7 +20,9 @@ const minSecret = 6
 // answerHeaders never come back from a registry to an unsafe request, or to one that carried our credential.
 var answerHeaders = []string{
 	"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Authorization", "X-Devpi-Auth",
-	"X-Auth-Token", "X-Jfrog-Art-Api", "X-Nuget-Apikey", "Private-Token", "Refresh", "Clear-Site-Data",
+	"X-Auth-Token", "X-Jfrog-Art-Api", "X-Nuget-Apikey", "Private-Token", "Refresh", "Clear-Site-Data", "Proxy-Authentication-Info",
+	// These send the client, or a proxy before us, somewhere else.
+	"Alt-Svc", "X-Accel-Redirect", "X-Sendfile",
 }
 
 // guard stands between the registry's answer and the client. It holds the answer of a judged request to what a client may
@@ -161,12 +159,14 @@ func (g *guard) SetWriteDeadline(at time.Time) error {
 // settle decides about a held answer: withheld where it quotes the credential, else sent.
 func (g *guard) settle() {
 	g.holds = false
-	for _, secret := range g.secrets {
-		if bytes.Contains(g.held, []byte(secret)) {
-			g.denial = model.Deny(model.CodeUpstreamQuotedCredential).Because(statusError(g.status))
-			g.held = nil
-			return
-		}
+	text, err := plainText(g.held, g.header.Values("Content-Encoding"))
+	if err == nil && slices.ContainsFunc(g.secrets, func(secret string) bool { return bytes.Contains(text, []byte(secret)) }) {
+		err = statusError(g.status)
+	}
+	if err != nil {
+		g.denial = model.Deny(model.CodeUpstreamQuotedCredential).Because(err)
+		g.held = nil
+		return
 	}
 	g.release()
 	if len(g.held) > 0 {
@@ -196,7 +196,7 @@ func (g *guard) release() {
 			g.header.Del(name)
 		}
 		g.header.Set("Cache-Control", "no-store")
-		g.location()
+		g.addresses()
 	}
 	dst := g.target.Header()
 	for name, values := range g.header {
@@ -204,85 +204,6 @@ func (g *guard) release() {
 	}
 	g.sent = true
 	g.target.WriteHeader(g.status)
-}
-
-// location keeps a Location on the public host, turns one that names the registry's path behind another host into ours, and
-// drops the rest: it would leak the registry's own address.
-func (g *guard) location() {
-	for _, name := range []string{"Location", "Content-Location"} {
-		value := g.header.Get(name)
-		if value == "" {
-			continue
-		}
-		u, err := url.Parse(value)
-		public := g.t.route.candidates[0].Public
-		if g.t.reg != nil {
-			public = g.t.reg.Public
-		}
-		switch {
-		case err != nil || len(g.header.Values(name)) > 1:
-			g.header.Del(name)
-		case u.Host == "" && u.Scheme == "" && !strings.HasPrefix(value, "/\\"):
-		case sameHost(u.Host, public):
-		case strings.HasPrefix(u.EscapedPath(), public.EscapedPath()):
-			u.Scheme, u.Host, u.User = public.Scheme, public.Host, nil
-			g.header.Set(name, u.String())
-		default:
-			g.header.Del(name)
-		}
-	}
-}
-
-// pythonEscapes turns HTML's escapes as Go writes them into those of Python.
-var pythonEscapes = strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;")
-
-// secretsOf lists the texts by which an answer could quote a credential: as it is, and as JSON, HTML and URLs escape it.
-func secretsOf(cred model.Credential) []string {
-	var out []string
-	add := func(s string) {
-		if len(s) < minSecret {
-			return
-		}
-		out = append(out, s)
-		if isBase64(strings.TrimRight(s, "=")) {
-			return // most tokens: there is nothing to escape
-		}
-		quoted, page := strconv.Quote(s), html.EscapeString(s)
-		for _, form := range []string{quoted[1 : len(quoted)-1], page, pythonEscapes.Replace(page), url.QueryEscape(s), url.PathEscape(s)} {
-			if !slices.Contains(out, form) {
-				out = append(out, form)
-			}
-		}
-	}
-	for _, values := range cred.Header {
-		for _, v := range values {
-			scheme, rest, ok := strings.Cut(v, " ")
-			if !ok {
-				add(v)
-				continue
-			}
-			add(rest)
-			if strings.EqualFold(scheme, "Basic") {
-				if b, err := base64.StdEncoding.DecodeString(rest); err == nil {
-					_, password, _ := strings.Cut(string(b), ":")
-					add(password)
-				}
-			}
-		}
-	}
-	return out
-}
-
-// quotedInHeader is true where the answer's header, of an answer of any size, quotes the credential.
-func (g *guard) quotedInHeader() bool {
-	for _, secret := range g.secrets {
-		for _, values := range g.header {
-			if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, secret) }) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 var (

@@ -142,7 +142,7 @@ var codes = map[Code]CodeInfo{
 	CodeUpstreamAnsweredEarly:     {502, "the registry answered before it had the whole upload", "check the registry before publishing again", "A success before the verdict is not believed."},
 	CodeUpstreamRefusedCredential: {502, "the registry refused the gateway's credential", "ask the gateway's operator", "The registry's own answer may quote the credential, so it is not shown."},
 	CodeUpstreamRedirected:        {502, "the registry redirected the upload", "ask the gateway's operator to correct the upstream address", "An upload that is sent elsewhere would not be judged there."},
-	CodeUpstreamQuotedCredential:  {502, "the registry's answer was withheld because it quoted a credential", "ask the gateway's operator", "Credentials of the registry never reach a client."},
+	CodeUpstreamQuotedCredential:  {502, "the registry's answer was withheld because it quoted a credential", "ask the gateway's operator", "Credentials of the registry never reach a client. An answer in an encoding that nobody asked for and that can't be searched is withheld too."},
 	CodePolicyChanged:             {403, "the policy changed while the upload was under way", "compare the job with the policy file", "The policies of now are asked again before the last bytes leave."},
 	CodeSpoolUnavailable:          {503, "the upload cannot be spooled", "try again, or ask the gateway's operator", "The spool's disk is full or not writable."},
 	CodeInternal:                  {500, "the gateway failed", "ask the gateway's operator; the event id finds the log line", "A defect of the gateway itself; the upload was refused."},
