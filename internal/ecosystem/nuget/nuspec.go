@@ -15,7 +15,7 @@ import (
 
 const (
 	// maxDocument bounds a nuspec and the list of relations, in bytes.
-	maxDocument = 4 << 20
+	maxDocument = 1 << 20
 )
 
 const (

@@ -26,7 +26,7 @@ const (
 const (
 	// maxSmall bounds every entry but the data, in bytes; maxUnpacked what one of them unpacks to.
 	maxSmall    = 2 << 20
-	maxUnpacked = 8 << 20
+	maxUnpacked = 2 << 20
 	// heldData is how much of the end of the data stays behind with all that follows it: the trailer of a gzip lies in it.
 	heldData = 64
 )

@@ -3,6 +3,7 @@ package rubygems
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -31,8 +32,19 @@ var attributes = strings.Fields(`
 	required_ruby_version required_rubygems_version requirements rubyforge_project rubygems_version signing_key
 	specification_version summary test_files version`)
 
-// maxDepth bounds the nesting of a document.
-const maxDepth = 16
+const (
+	// maxDepth bounds the nesting of a document.
+	maxDepth = 16
+	// maxMarks bounds the bytes at which a value may begin: each costs the parser some hundred bytes of memory, and a text of nothing
+	// else packs to a thousandth.
+	maxMarks = 50_000
+)
+
+// marks begin or end a value, a line or a comment.
+const marks = "\n,[]{}#"
+
+// parsing bounds how many documents are parsed at a time, and with it their memory together: this comes before any policy is asked.
+var parsing = make(chan struct{}, 4)
 
 // pair is a key of a mapping and its value.
 type pair struct {
@@ -107,6 +119,15 @@ func parse(text []byte, first string) (*yaml.Node, error) {
 	if !utf8.Valid(text) || bytes.ContainsFunc(text, breaksLine) {
 		return nil, notGem("control characters in a document", "UTF-8 text")
 	}
+	n := 0
+	for i := range len(marks) {
+		n += bytes.Count(text, []byte{marks[i]})
+	}
+	if n > maxMarks {
+		return nil, model.Deny(model.CodeTooLarge).Differ("values in a document", "more", fmt.Sprintf("at most %d", maxMarks))
+	}
+	parsing <- struct{}{}
+	defer func() { <-parsing }()
 	loader, err := yaml.NewLoader(bytes.NewReader(text), yaml.WithUniqueKeys(false))
 	if err != nil {
 		return nil, model.Deny(model.CodeInternal).Because(err)
