@@ -60,6 +60,49 @@ func TestLikeness(t *testing.T) {
 	}
 }
 
+// TestLikenessInCase: where a registry may keep packages without their case, a pattern never covers a name in another case.
+func TestLikenessInCase(t *testing.T) {
+	env := testEnv()
+	env.Registries["files"], env.Registries["jars"] = "generic", "maven"
+	set, err := loadText(t, `policies:
+  - name: files
+    registry: files
+    packages: [widget]
+    publisher: {github: {repository_id: "5"}}
+  - name: jars
+    registry: jars
+    packages: ["com.example:widget"]
+    publisher: {github: {repository_id: "5"}}
+  - name: files-of-others
+    registry: files
+    packages: ["W*"]
+    new_packages: true
+    publisher: {github: {repository_id: "111"}}
+  - name: jars-of-others
+    registry: jars
+    packages: ["com.example:W*"]
+    new_packages: true
+    publisher: {github: {repository_id: "111"}}
+`, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		ecosystem, registry, pkg string
+		allow                    bool
+	}{
+		{"generic", "files", "Widget", false},
+		{"generic", "files", "Wodget", true},
+		{"maven", "jars", "com.example:Widget", false},
+		{"maven", "jars", "com.example:Wodget", true},
+	} {
+		d := set.Evaluate(identity("github", githubClaims()), Target{Ecosystem: tc.ecosystem, Registry: tc.registry, Package: tc.pkg, Version: "1.0", Action: model.ActionPublish})
+		if d.Allow != tc.allow {
+			t.Errorf("%s in %s: %+v", tc.pkg, tc.registry, d)
+		}
+	}
+}
+
 // TestRivals: a file that could be one of another policy's package is refused, whatever it says of itself.
 func TestRivals(t *testing.T) {
 	env := testEnv()

@@ -51,6 +51,13 @@ type Kept struct {
 	Use func(io.Closer)
 }
 
+// Carrier is implemented by a Source whose credential may travel in another header than Authorization. A client never sends these
+// headers to the registry, unless registries are known to take them from clients.
+type Carrier interface {
+	// Carries names the headers.
+	Carries() []string
+}
+
 // TokenServer is implemented by a Source that is the registry's own token server, so that nobody has a password there.
 type TokenServer interface {
 	// ServesTokens says nothing; it marks the source.

@@ -44,7 +44,7 @@ func (t *transaction) change() error {
 	if err := in.settle(); err != nil {
 		return err
 	}
-	out := forwarded(t.r)
+	out := t.g.forwarded(t.r)
 	t.g.restrict(out, &t.reg.Registry, t.op)
 	for name, values := range cred.Header {
 		out.Header[http.CanonicalHeaderKey(name)] = values

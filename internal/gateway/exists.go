@@ -81,7 +81,7 @@ func (t *transaction) exists(target model.Target) error {
 
 // ask puts a question of the gateway's own to the registry, with no header but these and no body.
 func (t *transaction) ask(method string, u *url.URL, header http.Header) (*probeWriter, error) {
-	out := forwarded(t.r)
+	out := t.g.forwarded(t.r)
 	header.Set("Accept-Encoding", "identity")
 	header.Set("User-Agent", "trustpub")
 	out.Header = header

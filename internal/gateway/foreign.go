@@ -78,7 +78,7 @@ func (t *transaction) claimed() error {
 	if err := in.settle(); err != nil {
 		return err
 	}
-	out := forwarded(t.r)
+	out := t.g.forwarded(t.r)
 	t.g.restrict(out, &t.reg.Registry, t.op, t.presented.carrier)
 	return t.send(in.into(out), &guard{t: t, stream: in.stream, unsafe: true, foreign: true})
 }
@@ -159,7 +159,7 @@ func (t *transaction) observe(refused error) error {
 	if refused == nil {
 		refused = besideErr
 	}
-	out := forwarded(t.r)
+	out := t.g.forwarded(t.r)
 	observer := upload.NewObserver(t.body, scanner, t.g.SpoolDir, t.reg.SpoolLimit)
 	defer observer.Release()
 	if t.r.ContentLength != 0 {

@@ -85,7 +85,7 @@ func (t *transaction) left() bool {
 func (t *transaction) read() error {
 	t.event.Operation = t.op.Name
 	t.silent = true
-	out := forwarded(t.r)
+	out := t.g.forwarded(t.r)
 	if t.op.Challenge && t.presented.kind == presentedNone && t.reg.Mode == ModeEnforce {
 		return model.Deny(model.CodeNoCredential)
 	}
@@ -122,7 +122,7 @@ func (t *transaction) outside() error {
 	if err := t.credential(); err != nil {
 		return err
 	}
-	out := forwarded(t.r)
+	out := t.g.forwarded(t.r)
 	switch t.r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		t.silent = true

@@ -17,6 +17,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -42,6 +43,8 @@ type Gateway struct {
 	registries []registry
 	// carriers are the headers of all ecosystems that carry a credential, Authorization and Cookie among them.
 	carriers []string
+	// reserved are further headers in which a source puts a credential, as a user that a registry believes: no client sends them.
+	reserved []string
 	// known are packages that exist, for policies that grant no first publish.
 	known *lru.Cache[string, time.Time]
 	// busy are the paths of files that are being published, where the registry would replace what it has.
@@ -86,6 +89,11 @@ func New(cfg Config) (*Gateway, error) {
 		if reg.Body == "" {
 			reg.Body = BodyMode(reg.Ecosystem.DefaultBody())
 		}
+		if c, ok := reg.Source.(credential.Carrier); ok {
+			for _, name := range c.Carries() {
+				g.reserved = append(g.reserved, http.CanonicalHeaderKey(name))
+			}
+		}
 		g.registries = append(g.registries, registry{
 			Registry: reg, prefix: reg.Public.EscapedPath(),
 			carriers: reg.Ecosystem.Carriers(), roots: reg.Ecosystem.RootPaths(),
@@ -98,6 +106,8 @@ func New(cfg Config) (*Gateway, error) {
 			}
 		}
 	}
+	// What registries take from clients too passes with a read of their own.
+	g.reserved = slices.DeleteFunc(g.reserved, func(name string) bool { return slices.Contains(g.carriers, name) })
 	return g, nil
 }
 

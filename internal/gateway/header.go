@@ -42,10 +42,10 @@ var credentialKeys = []string{"token", "access_token", "job_token", "private_tok
 // unsafeHeaders may travel with an unsafe request of any ecosystem.
 var unsafeHeaders = []string{"Accept", "Accept-Language", "Content-Type", "User-Agent", "X-Forwarded-For"}
 
-// clean makes the header of the forwarded request: a copy without hop-by-hop, shaping and connection-named headers, and without
-// names that many servers fold onto others, as X_Remote_User onto X-Remote-User. The original stays as it is, since error
-// routes see it again.
-func clean(in http.Header) http.Header {
+// clean makes the header of the forwarded request: a copy without hop-by-hop, shaping and connection-named headers, without those
+// that only the gateway sets, and without names that servers fold onto others, as X_Remote_User or X!Remote!User onto X-Remote-User.
+// The original stays as it is, since error routes see it again.
+func (g *Gateway) clean(in http.Header) http.Header {
 	out := in.Clone()
 	for _, line := range in.Values("Connection") {
 		for token := range strings.SplitSeq(line, ",") {
@@ -59,12 +59,25 @@ func clean(in http.Header) http.Header {
 	for _, h := range shapingHeaders {
 		out.Del(h)
 	}
+	for _, h := range g.reserved {
+		delete(out, h)
+	}
 	for name := range out {
-		if strings.ContainsAny(name, "_.") {
+		if !plainName(name) {
 			delete(out, name)
 		}
 	}
 	return out
+}
+
+// plainName is true for a name of letters, digits and '-'.
+func plainName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c != '-' && (!unreserved(c) || c == '.' || c == '_' || c == '~') {
+			return false
+		}
+	}
+	return true
 }
 
 // checkConnection refuses a Connection that names headers of the request itself, which must then not be forwarded: without its
@@ -119,10 +132,10 @@ func isCredentialKey(key string) bool {
 }
 
 // forwarded makes the request that goes on, without a body plan: cleaned headers, no trailers.
-func forwarded(r *http.Request) *http.Request {
+func (g *Gateway) forwarded(r *http.Request) *http.Request {
 	out := new(http.Request)
 	*out = *r
-	out.Header = clean(r.Header)
+	out.Header = g.clean(r.Header)
 	out.Trailer = nil
 	out.TransferEncoding = nil
 	return out

@@ -19,10 +19,12 @@ func TestForwardedIsClean(t *testing.T) {
 		"Connection": {"close, X-Secret", "Authorization"}, "X-Secret": {"s"}, "Authorization": {"Bearer x"}, "Upgrade": {"h2c"},
 		"Http2-Settings": {"AAA"}, "Te": {"trailers"}, "X-Outside-Url": {"http://evil.example"}, "X-Forwarded-Host": {"evil.example"},
 		"X-Remote-User": {"root"}, "X-Http-Method-Override": {"DELETE"}, "X-Trustpub-Identity": {"jwt"}, "Idempotency-Key": {"1"}, "X_remote_user": {"root"}, "Content_length": {"1"}, "X.Outside.Url": {"x"},
+		"X!remote!user": {"root"}, "X~remote~user": {"root"}, "X+remote+user": {"root"}, "X-Gateway-User": {"root"},
 		"User-Agent": {"uv/1"}, "X-Forwarded-For": {"10.0.0.1"},
 	}
 	before := r.Header.Clone()
-	out := forwarded(r)
+	g := &Gateway{reserved: []string{"X-Gateway-User"}}
+	out := g.forwarded(r)
 	want := http.Header{"User-Agent": {"uv/1"}, "X-Forwarded-For": {"10.0.0.1"}}
 	if diff := cmp.Diff(want, out.Header); diff != "" {
 		t.Error(diff)
@@ -40,8 +42,8 @@ func TestInvariantOneCredential(t *testing.T) {
 		r.Header.Set(name, "client")
 	}
 	r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
-	out := forwarded(r)
 	g := &Gateway{carriers: append([]string{"X-Eco-Key"}, credentialHeaders...)}
+	out := g.forwarded(r)
 	g.restrict(out, &Registry{Query: []string{"keep"}}, model.Operation{})
 	if diff := cmp.Diff(http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, out.Header); diff != "" {
 		t.Error(diff)
@@ -49,7 +51,7 @@ func TestInvariantOneCredential(t *testing.T) {
 	if out.URL.RawQuery != "keep=1" || out.RequestURI != "/root/prod/?keep=1" || r.URL.RawQuery == out.URL.RawQuery {
 		t.Errorf("query %q, request URI %q", out.URL.RawQuery, out.RequestURI)
 	}
-	read := forwarded(r)
+	read := g.forwarded(r)
 	g.anonymous(read)
 	if diff := cmp.Diff(http.Header{"Content-Type": {"multipart/form-data; boundary=x"}, "X-Unknown": {"client"}}, read.Header); diff != "" {
 		t.Error(diff)

@@ -87,7 +87,8 @@ func checkEscaped(path string) error {
 func npmScope(path string, i int) bool {
 	start := strings.LastIndexByte(path[:i], '/') + 1
 	rest := path[i+3:]
-	return start < i && path[start] == '@' && rest != "" && rest[0] != '/' && !strings.Contains(path[start:i], "%")
+	// A name never begins with a dot, and a server that decodes first would take one or two for a step.
+	return start < i && path[start] == '@' && rest != "" && rest[0] != '/' && rest[0] != '.' && !strings.Contains(path[start:i], "%")
 }
 
 func unhex(c byte) byte {
@@ -151,12 +152,7 @@ func (g *Gateway) route(host, path string) (route, error) {
 	if out.candidates == nil {
 		return out, model.Deny(model.CodeUnknownHost).Differ("host", host, "")
 	}
-	if out.registry == nil {
-		if err := nearMiss(path, out.candidates); err != nil {
-			return out, err
-		}
-	}
-	return out, nil
+	return out, nearMiss(path, out.candidates, best)
 }
 
 // under cuts a prefix that ends in a slash: the prefix without its slash gives "", else what is left begins with "/".
@@ -170,15 +166,18 @@ func under(path, prefix string) (string, bool) {
 	return "", false
 }
 
-// nearMiss refuses a path that would be inside a registry if it were decoded or written in lower case: an upstream may well
-// read it so.
-func nearMiss(path string, candidates []*registry) error {
+// nearMiss refuses a path that would be inside a registry of a longer prefix if it were decoded or written in lower case: an upstream
+// may well read it so.
+func nearMiss(path string, candidates []*registry, best int) error {
 	decoded, err := url.PathUnescape(path)
 	if err != nil {
 		return ambiguous("path", "malformed", "a valid path")
 	}
 	folded := strings.ToLower(decoded)
 	for _, reg := range candidates {
+		if len(reg.prefix) <= best {
+			continue
+		}
 		if _, ok := under(folded, strings.ToLower(reg.Public.Path)); ok {
 			return ambiguous("path", path, "the spelling of "+reg.Public.EscapedPath())
 		}

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // naming is how one ecosystem spells names and versions: two spellings that a registry takes for the same thing give the
@@ -25,11 +26,18 @@ var namings = map[string]naming{
 		name: cargoName, fold: dashFold, version: semanticVersion,
 		actions: []Action{ActionRead, ActionPublish, ActionYank},
 	},
-	"generic": {name: genericName, version: genericVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}},
-	"maven":   {name: mavenName, version: mavenVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease},
-	"npm":     {name: npmName, version: semanticVersion, actions: []Action{ActionRead, ActionPublish, ActionYank, ActionDelete, ActionTag}},
-	"nuget":   {name: nugetName, version: nugetVersion, actions: []Action{ActionRead, ActionPublish, ActionDelete}},
-	"oci":     {name: ociName, version: ociTag, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}, release: ociRelease},
+	// Paths differ in case, and yet some registries keep their packages without it (Gitea).
+	"generic": {
+		name: genericName, fold: strings.ToLower, version: genericVersion,
+		actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete},
+	},
+	"maven": {
+		name: mavenName, fold: strings.ToLower, version: mavenVersion,
+		actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease,
+	},
+	"npm":   {name: npmName, version: semanticVersion, actions: []Action{ActionRead, ActionPublish, ActionYank, ActionDelete, ActionTag}},
+	"nuget": {name: nugetName, version: nugetVersion, actions: []Action{ActionRead, ActionPublish, ActionDelete}},
+	"oci":   {name: ociName, version: ociTag, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete}, release: ociRelease},
 	"rubygems": {
 		name: rubygemsName, fold: dashFold, rivals: gemRivals, version: rubygemsVersion,
 		actions: []Action{ActionRead, ActionPublish, ActionYank},

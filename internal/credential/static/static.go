@@ -43,11 +43,13 @@ type Header struct {
 type source struct {
 	secret model.Secret
 	form   func(value string) model.Credential
+	header string // the registry's own one, where the credential travels in it
 }
 
 var (
-	_ credential.Config = (*Config)(nil)
-	_ credential.Source = (*source)(nil)
+	_ credential.Config  = (*Config)(nil)
+	_ credential.Source  = (*source)(nil)
+	_ credential.Carrier = (*source)(nil)
 )
 
 // Provision checks the configuration. A secret that can't be read yet is a warning: it may be mounted later, and it is read at
@@ -86,9 +88,13 @@ func (c *Config) source() (*source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("header: %w", err)
 		}
-		return checked("header", c.Header.Value, func(v string) model.Credential {
+		s, err := checked("header", c.Header.Value, func(v string) model.Credential {
 			return model.Credential{Header: http.Header{name: {v}}}
 		})
+		if err == nil {
+			s.header = name
+		}
+		return s, err
 	}
 	return checked("bearer", c.Bearer, model.Bearer)
 }
@@ -108,6 +114,14 @@ func (s *source) Issue(context.Context, model.Target, *model.Identity) (model.Cr
 		return model.Credential{}, fmt.Errorf("credential static: %w", err)
 	}
 	return s.form(v), nil
+}
+
+// Carries names the header that the registry believes, as that of a user in front of whom only the gateway stands.
+func (s *source) Carries() []string {
+	if s.header == "" {
+		return nil
+	}
+	return []string{s.header}
 }
 
 // value reads the secret and refuses what a header can't carry. The error names the placeholder, never the value.

@@ -134,6 +134,9 @@ func (p *publish) attach(key string) error {
 		if version, ok = versionOf(p.target.Package, key, ".sigstore"); !ok {
 			return mismatch(atAttachments, key, p.target.Package+"-VERSION.tgz")
 		}
+		if p.attachment == "" { // some registries take the first attachment for the archive
+			return model.Deny(model.CodeFieldOrder).Differ("first of "+atAttachments, brief(key), "the archive")
+		}
 		return p.version(atAttachments, version)
 	}
 	if p.attachment != "" {

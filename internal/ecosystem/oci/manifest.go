@@ -22,6 +22,11 @@ var (
 
 const mediaTypeKey = "mediaType"
 
+// knownKeys are all that the specifications know at the outermost level.
+var knownKeys = slices.Concat(imageKeys, indexKeys, []string{
+	mediaTypeKey, "schemaVersion", "artifactType", "subject", "annotations", "name", "tag", "architecture", "history", "signatures",
+})
+
 // manifest is the scanner of a manifest: JSON of one meaning, of the type that the header says, with the digest that the URL says.
 type manifest struct {
 	blob      *blob
@@ -69,7 +74,7 @@ func (m *manifest) Begin(path []string, kind jsonstream.Kind) (jsonstream.Mode, 
 	if len(path) != 1 {
 		return jsonstream.Skip, nil
 	}
-	for _, known := range slices.Concat(imageKeys, indexKeys, []string{mediaTypeKey}) {
+	for _, known := range knownKeys {
 		if path[0] != known && strings.EqualFold(path[0], known) {
 			return jsonstream.Skip, malformed("key", path[0], known)
 		}

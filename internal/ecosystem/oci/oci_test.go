@@ -246,6 +246,8 @@ func TestManifest(t *testing.T) {
 		{"in UTF-8", byTag, imageType + "; charset=utf-8", "", "", ""},
 		{"an image that is an index too", byTag, imageType, `"layers":[`, `"manifests":[],"layers":[`, model.CodeMalformedUpload},
 		{"in another case", byTag, imageType, `"layers":[`, `"Manifests":[],"layers":[`, model.CodeMalformedUpload},
+		{"a subject in another case", byTag, imageType, `"layers":[`, `"Subject":{},"layers":[`, model.CodeMalformedUpload},
+		{"a type in letters that fold", byTag, imageType, `"layers":[`, `"artifactType":"x","artifactTyp\u00e9":"y","\u017fubject":{},"layers":[`, model.CodeMalformedUpload},
 		{"a key twice", byTag, imageType, `"layers":[`, `"layers":[],"layers":[`, model.CodeDuplicateField},
 		{"a type that is no text", byTag, imageType, `"mediaType":"` + imageType + `"`, `"mediaType":1`, model.CodeMalformedUpload},
 		{"an array", byTag, imageType, image, `[]`, model.CodeMalformedUpload},
