@@ -121,7 +121,7 @@ func TestWhatComesBackFromTheRegistry(t *testing.T) {
 				t.Errorf("%q", a.body)
 			}
 		}},
-		{name: "addresses in many headers", behave: drained(func(w http.ResponseWriter, _ *http.Request) {
+		{name: "addresses in many headers", behave: drained(func(w http.ResponseWriter, r *http.Request) {
 			h := w.Header()
 			h.Set("Content-Location", `/\elsewhere.example.com/x`)
 			h.Set("Refresh", "0; url=http://10.1.2.3/")
@@ -129,15 +129,15 @@ func TestWhatComesBackFromTheRegistry(t *testing.T) {
 			h.Set("X-Accel-Redirect", "/internal/secret")
 			h.Set("X-Sendfile", "/etc/passwd")
 			h.Add("Link", `<http://10.1.2.3:3141/internal/x>; rel="next"`)
-			h.Add("Link", `<http://10.1.2.3:3141/root/prod/y?last=1>; rel="next", </root/prod/z>; rel="prev"`)
-			h.Add("Link", `<//elsewhere.example.com/>; rel="x", </root/prod/z>; rel="prev"`)
+			h.Add("Link", `<http://10.1.2.3:3141`+r.URL.Path+`y?last=1>; rel="next", </z>; rel="prev"`)
+			h.Add("Link", `<//elsewhere.example.com/>; rel="x", </z>; rel="prev"`)
 		}), status: 200, check: func(t *testing.T, h *house, a answer) {
 			for _, name := range []string{"Content-Location", "Refresh", "Alt-Svc", "X-Accel-Redirect", "X-Sendfile"} {
 				if v := a.header.Get(name); v != "" {
 					t.Errorf("%s: %s", name, v)
 				}
 			}
-			want := []string{"<" + h.front.URL + `/root/prod/y?last=1>; rel="next", </root/prod/z>; rel="prev"`}
+			want := []string{"<" + h.registry.Public.String() + `y?last=1>; rel="next", </z>; rel="prev"`}
 			if diff := cmp.Diff(want, a.header.Values("Link")); diff != "" {
 				t.Error(diff)
 			}
@@ -171,20 +171,20 @@ func TestWhatComesBackFromTheRegistry(t *testing.T) {
 // in clear text, and nobody's name.
 func TestLocationStaysPublic(t *testing.T) {
 	h := open(t)
-	host := h.registry.Public.Host
+	host, path := h.registry.Public.Host, h.registry.Public.Path
 	for value, want := range map[string]string{
-		"https://" + host + "/root/prod/x":       h.front.URL + "/root/prod/x",
+		"https://" + host + path + "x":           h.front.URL + path + "x",
 		"HTTP://" + host + "/other":              h.front.URL + "/other",
 		"http://user:pw@" + host + "/x":          h.front.URL + "/x",
 		"ftp://" + host + "/x":                   h.front.URL + "/x",
 		"//" + host + "/x":                       h.front.URL + "/x",
-		"/root/prod/x?a=b":                       "/root/prod/x?a=b",
+		path + "x?a=b":                           path + "x?a=b",
 		"x":                                      "x",
 		"":                                       "",
-		"//elsewhere.example.com/root/prods":     "",
-		"//elsewhere.example.com/root/prod/x":    h.front.URL + "/root/prod/x",
-		`/\elsewhere.example.com/root/prod/x`:    "",
-		`\\elsewhere.example.com/root/prod/x`:    "",
+		"//elsewhere.example.com/x":              "",
+		"//elsewhere.example.com" + path + "x":   h.front.URL + path + "x",
+		`/\elsewhere.example.com` + path:         "",
+		`\\elsewhere.example.com` + path:         "",
 		"https:elsewhere.example.com":            "",
 		"data:text/plain,x":                      "",
 		"https://elsewhere.example.com/%zz":      "",

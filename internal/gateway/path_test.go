@@ -119,6 +119,7 @@ func TestRoute(t *testing.T) {
 		testRegistry("prod", "https://pypi.example.com/root/prod/"),
 		testRegistry("nested", "https://pypi.example.com/root/prod/nested/"),
 		testRegistry("whole", "https://whole.example.com/"),
+		testRegistry("inside", "https://whole.example.com/inside/"),
 		testRegistry("port", "https://localhost:8443/legacy/"),
 	}}
 	for _, tc := range []struct {
@@ -132,8 +133,8 @@ func TestRoute(t *testing.T) {
 		{host: "pypi.example.com", path: "/root/production/"},
 		{host: "pypi.example.com", path: "/ROOT/prod/", code: model.CodeAmbiguousPath},
 		{host: "pypi.example.com", path: "/Root/Prod", code: model.CodeAmbiguousPath},
-		{host: "pypi.example.com", path: "/root/prod/NESTED/x", registry: "prod", code: model.CodeAmbiguousPath},
-		{host: "pypi.example.com", path: "/root/prod/nested", registry: "nested", rel: ""},
+		{host: "whole.example.com", path: "/INSIDE/x", registry: "whole", code: model.CodeAmbiguousPath},
+		{host: "whole.example.com", path: "/inside", registry: "inside", rel: ""},
 		{host: "pypi.example.com", path: "/elsewhere"},
 		{host: "pypi.example.com:80", path: "/root/prod/", code: model.CodeUnknownHost},
 		{host: "pypi.example.com:8443", path: "/root/prod/", code: model.CodeUnknownHost},

@@ -29,7 +29,7 @@ func TestClientNamesNoUserOfTheGateways(t *testing.T) {
 				seen = append(seen, fmt.Sprint(r.Method, r.Header["X-Team-User"]))
 			})
 			evil := http.Header{"X-Team-User": {"admin"}}
-			r, _ := http.NewRequest(http.MethodGet, h.front.URL+"/root/prod/+simple/acme-widget/", nil)
+			r, _ := http.NewRequest(http.MethodGet, h.registry.Public.JoinPath("+simple/acme-widget/").String(), nil)
 			r.Header = evil.Clone()
 			h.do(r)
 			h.publish(upload{header: evil.Clone()})
