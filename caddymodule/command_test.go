@@ -7,6 +7,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/trustpub/trustpub/internal/demo"
 )
 
 // The tree under "caddy trustpub", with Caddy's own exit codes.
@@ -25,6 +27,7 @@ func TestCommand(t *testing.T) {
 		{"unknown command is usage, 2", []string{"publish"}, "", "exiting with status 2"},
 		{"unknown flag is usage, 2", []string{"version", "--nope"}, "", "exiting with status 2"},
 		{"demo with an argument", []string{"demo", "now"}, "", "takes no arguments"},
+		{"demo of nothing", []string{"demo", "--check", "--ecosystem", "conda"}, "", `ecosystem is "conda", expected one of pypi, npm`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			registered, ok := caddycmd.Commands()["trustpub"]
@@ -51,19 +54,25 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// The whole demo, in this process.
+// The whole demo, in this process: of every ecosystem, and in the quick loop of one that exchanges tokens and one that does not.
 func TestDemo(t *testing.T) {
-	cmd := demoCommand()
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	cmd.SetArgs([]string{"--check"})
-	if err := cmd.Execute(); err != nil {
-		t.Fatalf("%v\n%s", err, &out)
+	shown := []string{"pypi", "oci"}
+	if !testing.Short() {
+		shown = []string{demo.All}
 	}
-	if !strings.Contains(out.String(), "ok   done") {
-		t.Errorf("the demo said:\n%s", &out)
-	}
-	if n := uses(""); n != 0 {
-		t.Errorf("the demo left %d leases", n)
+	for _, name := range shown {
+		cmd := demoCommand()
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		cmd.SetArgs([]string{"--check", "--ecosystem", name})
+		if err := cmd.Execute(); err != nil {
+			t.Fatalf("%v\n%s", err, &out)
+		}
+		if !strings.Contains(out.String(), "ok   done") {
+			t.Errorf("the demo said:\n%s", &out)
+		}
+		if n := uses(""); n != 0 {
+			t.Errorf("the demo left %d leases", n)
+		}
 	}
 }

@@ -22,13 +22,13 @@ const stopTimeout = 20 * time.Second
 
 // demoCommand is "caddy trustpub demo".
 func demoCommand() *cobra.Command {
-	var check bool
+	var o demo.Options
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show a whole publish and its refusals, on this machine alone",
-		Long: `Starts a development issuer, a small PyPI index and this gateway between them, on free loopback ports and in a temporary
-folder; publishes a wheel, shows the refusals that matter and the audit of it all, and stays up for you to try by hand until
-you press Ctrl-C. Nothing is left behind.`,
+		Long: `Starts a development issuer, a small registry and this gateway between them, on free loopback ports and in a temporary
+folder; publishes a package, shows the refusals that matter and the audit of it all, and stays up for you to try by hand with the
+ecosystem's own client until you press Ctrl-C. Nothing is left behind.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("demo takes no arguments, got %q", args[0])
@@ -37,10 +37,13 @@ you press Ctrl-C. Nothing is left behind.`,
 			if ctx == nil {
 				ctx = context.Background()
 			}
-			return demo.Run(ctx, demo.Options{Out: cmd.OutOrStdout(), Check: check, StartGateway: startGateway, Explain: explain})
+			o.Out, o.StartGateway, o.Explain = cmd.OutOrStdout(), startGateway, explain
+			return demo.Run(ctx, o)
 		},
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "run the scenario, print one line a step, and exit with 0 or 1")
+	names := demo.Ecosystems()
+	cmd.Flags().StringVar(&o.Ecosystem, "ecosystem", names[0], "what is published: "+strings.Join(names, ", ")+"; with --check also "+demo.All)
+	cmd.Flags().BoolVar(&o.Check, "check", false, "run the scenario, print one line a step, and exit with 0 or 1")
 	return cmd
 }
 
@@ -68,9 +71,9 @@ func startGateway(_ context.Context, path string) (demo.Gateway, error) {
 }
 
 // explain is "trustpub policy explain".
-func explain(ctx context.Context, token, policies, pkg string) (string, error) {
+func explain(ctx context.Context, token string, q demo.Question) (string, error) {
 	var out, problems bytes.Buffer
-	args := []string{"policy", "explain", "--token", "-", "--package", pkg, "--policies", policies}
+	args := []string{"policy", "explain", "--token", "-", "--package", q.Package, "--policies", q.Policies, "--registries", q.Registry + "=" + q.Ecosystem}
 	// Denied is an answer, too.
 	if code := cli.Main(ctx, cli.Options{Name: "trustpub"}, args, strings.NewReader(token), &out, &problems); code > cli.ExitFailed || out.Len() == 0 {
 		return "", fmt.Errorf("policy explain: exit code %d: %s", code, problems.String())

@@ -3,10 +3,7 @@ package integration
 import (
 	"bytes"
 	"context"
-	"crypto/sha512"
-	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/integration/client"
+	"github.com/trustpub/trustpub/internal/demo/npm"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -107,12 +105,7 @@ func npmErrors(output string) string {
 
 // npmDocument is what npm sends to publish.
 func npmDocument(name, version string, archive []byte) string {
-	sum := sha512.Sum512(archive)
-	_, file, _ := strings.Cut(name, "/")
-	return fmt.Sprintf(`{"_id":%[1]q,"name":%[1]q,"dist-tags":{"latest":%[2]q},"versions":{%[2]q:{"name":%[1]q,"version":%[2]q,"_id":"%[1]s@%[2]s",`+
-		`"dist":{"integrity":"sha512-%[3]s","tarball":"https://npm.example.com/%[1]s/-/%[4]s-%[2]s.tgz"}}},"access":null,`+
-		`"_attachments":{"%[1]s-%[2]s.tgz":{"content_type":"application/octet-stream","data":%[5]q,"length":%[6]d}}}`,
-		name, version, base64.StdEncoding.EncodeToString(sum[:]), file, base64.StdEncoding.EncodeToString(archive), len(archive))
+	return string(npm.Document(name, version, archive))
 }
 
 // TestNPMRefusals are requests that no client makes: each with the code that names what is wrong, and an unchanged registry.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/trustpub/trustpub/integration/client"
+	"github.com/trustpub/trustpub/internal/demo/oci"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -216,32 +217,32 @@ func TestOCIRefusals(t *testing.T) {
 	t.Parallel()
 	r := ociRig(t)
 	token := r.identity(nil)
-	image, err := client.NewImage("layer")
+	image, err := oci.NewImage([]byte("layer"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, blob := range [][]byte{image.Config, image.Layer} {
-		if a := r.ociPush(t, token, "acme/widget", client.Digest(blob), blob); a.Status != http.StatusCreated {
+		if a := r.ociPush(t, token, "acme/widget", oci.Digest(blob), blob); a.Status != http.StatusCreated {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
 	}
 	r.unchanged(t, func() {
-		refused(t, r.ociPush(t, token, "acme/widget", client.Digest([]byte("x")), []byte("y")), http.StatusBadRequest, model.CodeDigestMismatch)
+		refused(t, r.ociPush(t, token, "acme/widget", oci.Digest([]byte("x")), []byte("y")), http.StatusBadRequest, model.CodeDigestMismatch)
 	})
-	manifest, digest := string(image.Manifest), client.Digest(image.Layer)
+	manifest, digest := string(image.Manifest), oci.Digest(image.Layer)
 	const path = "/v2/acme/widget/"
 	for _, tc := range []struct {
 		name, method, path, contentType, body string
 		code                                  model.Code
 	}{
-		{"another digest", "PUT", path + "manifests/" + digest, client.ManifestType, manifest, model.CodeDigestMismatch},
+		{"another digest", "PUT", path + "manifests/" + digest, oci.ManifestType, manifest, model.CodeDigestMismatch},
 		{"another type", "PUT", path + "manifests/1.0.0", "application/vnd.oci.image.index.v1+json", manifest, model.CodeMalformedUpload},
-		{"two kinds at once", "PUT", path + "manifests/1.0.0", client.ManifestType, strings.Replace(manifest, `"layers"`, `"manifests":[],"layers"`, 1), model.CodeMalformedUpload},
-		{"a key twice", "PUT", path + "manifests/1.0.0", client.ManifestType, strings.Replace(manifest, `"layers"`, `"layers":[],"layers"`, 1), model.CodeDuplicateField},
-		{"no last brace", "PUT", path + "manifests/1.0.0", client.ManifestType, manifest[:len(manifest)-1], model.CodeTruncated},
-		{"nothing", "PUT", path + "manifests/1.0.0", client.ManifestType, "", model.CodeTruncated},
-		{"a repository of others", "PUT", "/v2/acme/other/manifests/1.0.0", client.ManifestType, manifest, model.CodeNoMatchingPolicy},
-		{"another one of the publisher's", "PUT", "/v2/acme/gadget/manifests/1.0.0", client.ManifestType, manifest, model.CodeReplayed},
+		{"two kinds at once", "PUT", path + "manifests/1.0.0", oci.ManifestType, strings.Replace(manifest, `"layers"`, `"manifests":[],"layers"`, 1), model.CodeMalformedUpload},
+		{"a key twice", "PUT", path + "manifests/1.0.0", oci.ManifestType, strings.Replace(manifest, `"layers"`, `"layers":[],"layers"`, 1), model.CodeDuplicateField},
+		{"no last brace", "PUT", path + "manifests/1.0.0", oci.ManifestType, manifest[:len(manifest)-1], model.CodeTruncated},
+		{"nothing", "PUT", path + "manifests/1.0.0", oci.ManifestType, "", model.CodeTruncated},
+		{"a repository of others", "PUT", "/v2/acme/other/manifests/1.0.0", oci.ManifestType, manifest, model.CodeNoMatchingPolicy},
+		{"another one of the publisher's", "PUT", "/v2/acme/gadget/manifests/1.0.0", oci.ManifestType, manifest, model.CodeReplayed},
 		{"a mount from a repository of others", "POST", path + "blobs/uploads/?mount=" + digest + "&from=acme/secret", "", "", model.CodeNoMatchingPolicy},
 		{"a mount from anywhere", "POST", path + "blobs/uploads/?mount=" + digest, "", "", model.CodeMalformedUpload},
 		{"a deletion", "DELETE", path + "manifests/1.0.0", "", "", model.CodeNoMatchingPolicy},
@@ -261,7 +262,7 @@ func TestOCIRefusals(t *testing.T) {
 		})
 	}
 	put := func(token, tag string, body []byte) answer {
-		return r.send(t, http.MethodPut, path+"manifests/"+tag, with(bearer(token), "Content-Type", client.ManifestType), body)
+		return r.send(t, http.MethodPut, path+"manifests/"+tag, with(bearer(token), "Content-Type", oci.ManifestType), body)
 	}
 	if a := put(token, "1.0.0", image.Manifest); a.Status != http.StatusCreated {
 		t.Fatalf("the unedited manifest: %d %s", a.Status, a.Body)
@@ -275,7 +276,7 @@ func TestOCIRefusals(t *testing.T) {
 func TestOCITags(t *testing.T) {
 	t.Parallel()
 	policy := strings.Replace(ociPolicy, "    publisher:", "    actions: [publish, overwrite, delete]\n    publisher:", 1)
-	image, err := client.NewImage("layer")
+	image, err := oci.NewImage([]byte("layer"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,25 +289,25 @@ func TestOCITags(t *testing.T) {
 			r := ociRig(t, options...)
 			token := r.identity(nil)
 			for _, blob := range [][]byte{image.Config, image.Layer} {
-				if a := r.ociPush(t, token, "acme/widget", client.Digest(blob), blob); a.Status != http.StatusCreated {
+				if a := r.ociPush(t, token, "acme/widget", oci.Digest(blob), blob); a.Status != http.StatusCreated {
 					t.Fatalf("%d %s", a.Status, a.Body)
 				}
 			}
 			for _, manifest := range [][]byte{image.Manifest, append(image.Manifest, '\n')} {
-				header := with(bearer(r.identity(nil)), "Content-Type", client.ManifestType)
+				header := with(bearer(r.identity(nil)), "Content-Type", oci.ManifestType)
 				if a := r.send(t, http.MethodPut, "/v2/acme/widget/manifests/latest", header, manifest); a.Status != http.StatusCreated {
 					t.Fatalf("%d %s", a.Status, a.Body)
 				}
-				a := r.send(t, http.MethodGet, "/v2/acme/widget/manifests/latest", with(bearer(r.identity(nil)), "Accept", client.ManifestType), nil)
+				a := r.send(t, http.MethodGet, "/v2/acme/widget/manifests/latest", with(bearer(r.identity(nil)), "Accept", oci.ManifestType), nil)
 				if a.Body != string(manifest) {
 					t.Errorf("the tag is %s", a.Body)
 				}
 			}
-			mount := "/v2/acme/gadget/blobs/uploads/?mount=" + client.Digest(image.Layer) + "&from=acme/widget"
+			mount := "/v2/acme/gadget/blobs/uploads/?mount=" + oci.Digest(image.Layer) + "&from=acme/widget"
 			if a := r.send(t, http.MethodPost, mount, bearer(r.identity(nil)), nil); a.Status != http.StatusCreated {
 				t.Errorf("a mount: %d %s", a.Status, a.Body)
 			}
-			a := r.send(t, http.MethodDelete, "/v2/acme/widget/manifests/"+client.Digest(image.Manifest), bearer(r.identity(nil)), nil)
+			a := r.send(t, http.MethodDelete, "/v2/acme/widget/manifests/"+oci.Digest(image.Manifest), bearer(r.identity(nil)), nil)
 			if granted := name == "overwrite"; granted && a.Status != http.StatusAccepted || !granted && a.code() != string(model.CodeNoMatchingPolicy) {
 				t.Errorf("a deletion: %d %s", a.Status, a.Body)
 			}
@@ -322,13 +323,13 @@ func TestOCIObserve(t *testing.T) {
 	if a.Status != http.StatusUnauthorized || !strings.Contains(a.Body, "authentication required") {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
-	a = r.send(t, http.MethodPut, "/v2/acme/widget/manifests/1.0.0", with(basic("password"), "Content-Type", client.ManifestType), []byte("{}"))
+	a = r.send(t, http.MethodPut, "/v2/acme/widget/manifests/1.0.0", with(basic("password"), "Content-Type", oci.ManifestType), []byte("{}"))
 	if a.Status != http.StatusUnauthorized || !strings.Contains(a.Body, "authentication required") {
 		t.Errorf("a push with a password: %d %s", a.Status, a.Body)
 	}
 	r.await(t, "push with a password", func(e model.Event) bool { return e.Operation == "manifest" && e.Decision == "would_deny" })
 	// The end of an upload in parts has no body, which is not a body that was cut off.
-	r.send(t, http.MethodPut, "/v2/acme/widget/blobs/uploads/1?digest="+client.Digest(nil), basic("password"), nil)
+	r.send(t, http.MethodPut, "/v2/acme/widget/blobs/uploads/1?digest="+oci.Digest(nil), basic("password"), nil)
 	r.await(t, "end of an upload", func(e model.Event) bool {
 		return e.Operation == "upload-finish" && e.Code == model.CodeTrustedPublishingOnly
 	})

@@ -3,13 +3,13 @@ package client
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/trustpub/trustpub/integration/toolbox"
+	"github.com/trustpub/trustpub/internal/demo/oci"
+	"github.com/trustpub/trustpub/internal/demo/script"
 )
 
 // Crane logs in with a password and pushes an image with crane.
@@ -108,57 +108,12 @@ func (h Home) Helm(ctx context.Context, host, password, folder, name, version st
 	return h.run(ctx, h.Dir, env, program, "push", name+"-"+version+".tgz", "oci://"+host+"/"+folder)
 }
 
-// Image is an image of one layer.
-type Image struct{ Config, Layer, Manifest []byte }
-
-// ManifestType is the media type of an image's manifest.
-const ManifestType = "application/vnd.oci.image.manifest.v1+json"
-
-// NewImage makes an image whose layer holds the text.
-func NewImage(text string) (Image, error) {
-	type descriptor struct {
-		MediaType string `json:"mediaType"`
-		Digest    string `json:"digest"`
-		Size      int    `json:"size"`
-	}
-	describe := func(media string, b []byte) descriptor { return descriptor{media, Digest(b), len(b)} }
-	i := Image{Layer: []byte(text)}
-	i.Config = fmt.Appendf(nil, `{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[%q]}}`, Digest(i.Layer))
-	var err error
-	i.Manifest, err = json.Marshal(struct {
-		SchemaVersion int          `json:"schemaVersion"`
-		MediaType     string       `json:"mediaType"`
-		Config        descriptor   `json:"config"`
-		Layers        []descriptor `json:"layers"`
-	}{2, ManifestType, describe("application/vnd.oci.image.config.v1+json", i.Config), []descriptor{describe("application/vnd.oci.image.layer.v1.tar", i.Layer)}})
-	return i, err
-}
-
-// Digest is the digest of bytes as registries write it.
-func Digest(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
-
 // image writes an image as an OCI layout.
 func (h Home) image(text string) (string, error) {
-	i, err := NewImage(text)
+	i, err := oci.NewImage([]byte(text))
 	if err != nil {
 		return "", err
 	}
 	layout := filepath.Join(h.Dir, "layout")
-	blobs := filepath.Join(layout, "blobs", "sha256")
-	if err := os.MkdirAll(blobs, 0o755); err != nil {
-		return "", err
-	}
-	files := map[string][]byte{
-		filepath.Join(layout, "oci-layout"): []byte(`{"imageLayoutVersion":"1.0.0"}`),
-		filepath.Join(layout, "index.json"): fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, ManifestType, Digest(i.Manifest), len(i.Manifest)),
-	}
-	for _, b := range [][]byte{i.Config, i.Layer, i.Manifest} {
-		files[filepath.Join(blobs, Digest(b)[len("sha256:"):])] = b
-	}
-	for path, b := range files {
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			return "", err
-		}
-	}
-	return layout, nil
+	return layout, script.WriteFiles(layout, i.Layout()...)
 }

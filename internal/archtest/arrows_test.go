@@ -70,7 +70,7 @@ var rooms = []room{
 		"internal/audit", "internal/publishtoken", "internal/model",
 	}},
 	{"internal/demo", []string{"internal/demo/*", "internal/model"}},
-	{"internal/demo/*", []string{"internal/provider", "internal/model"}},
+	{"internal/demo/*", []string{"internal/demo/script", "internal/demo/wheel", "internal/provider", "internal/model"}},
 	{"internal/testkit", []string{"internal/demo/*", "internal/model"}},
 	{"internal/archtest", nil},
 	{"caddymodule", []string{"internal/*", "policies"}},

@@ -3,24 +3,25 @@ package demo
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
+
+	"github.com/trustpub/trustpub/internal/demo/script"
 )
 
-// The names of the story.
+// releaseJob and strangerJob are the request tokens of two jobs at the development issuer.
 const (
-	registryName = "demo-pypi"
-	indexPath    = "/team/prod/"
-	simplePath   = "simple/" // below indexPath
-	indexUser    = "publisher"
-	// releaseJob and strangerJob are the request tokens of two jobs at the development issuer.
 	releaseJob  = "release-job"
 	strangerJob = "stranger-job"
 )
+
+// registryName is the registry's name in the Caddyfile and the policy.
+func registryName(s *script.Script) string { return "demo-" + s.Ecosystem }
 
 // layout is where things lie in the folder.
 type layout struct {
 	dir, caddyfile, policies, policy, audit, log, storage string
 	ca, chain, key                                        string
-	passwordFile, packages, dist                          string
+	secretFile, storeDir, dist                            string
 }
 
 func layoutOf(dir string) layout {
@@ -29,17 +30,21 @@ func layoutOf(dir string) layout {
 		dir: dir, caddyfile: in("Caddyfile"), policies: in("policies"), policy: in("policies", "widget.yaml"),
 		audit: in("audit.jsonl"), log: in("caddy.log"), storage: in("storage"),
 		ca: in("tls", "ca.pem"), chain: in("tls", "chain.pem"), key: in("tls", "key.pem"),
-		passwordFile: in("secrets", "index-password"), packages: in("packages"), dist: in("dist"),
+		secretFile: in("secrets", "registry-secret"), storeDir: in("registry"), dist: in("dist"),
 	}
 }
 
 // folders are the ones to make.
 func (l layout) folders() []string {
-	return []string{l.policies, l.storage, l.packages, l.dist, filepath.Dir(l.ca), filepath.Dir(l.passwordFile)}
+	return []string{l.policies, l.storage, l.storeDir, l.dist, filepath.Dir(l.ca), filepath.Dir(l.secretFile)}
 }
 
 // caddyfile is what an operator would write, and a head that keeps everything within the folder.
-func caddyfile(l layout, adminPort, port int, issuerURL, indexAddr string) string {
+func caddyfile(l layout, s *script.Script, adminPort, port int, issuerURL, storeAddr string) string {
+	var settings string
+	if s.Settings != "" {
+		settings = "\n\t\t\t" + s.Settings
+	}
 	return fmt.Sprintf(`# The gateway of the demo. "caddy reload --address 127.0.0.1:%[1]d --config Caddyfile" takes edits over.
 {
 	# These keep the demo within its folder and off the network.
@@ -66,14 +71,14 @@ func caddyfile(l layout, adminPort, port int, issuerURL, indexAddr string) strin
 https://localhost:%[5]d {
 	tls %[6]q %[7]q
 	trusted_publishing {
-		registry %[8]s pypi https://localhost:%[5]d%[9]s {
-			credential static {
-				basic %[10]s {file.%[11]s}
+		registry %[8]s %[9]s https://localhost:%[5]d%[10]s {%[11]s
+			credential %[12]s {
+				%[13]s {file.%[14]s}
 			}
 		}
 	}
-	handle %[9]s* {
-		reverse_proxy %[12]s {
+	handle %[10]s* {
+		reverse_proxy %[15]s {
 			transport http {
 				keepalive_idle_conns_per_host 256
 			}
@@ -84,19 +89,26 @@ https://localhost:%[5]d {
 		respond 404
 	}
 }
-`, adminPort, l.storage, l.log, issuerURL, port, l.chain, l.key, registryName, indexPath, indexUser, l.passwordFile, indexAddr)
+`, adminPort, l.storage, l.log, issuerURL, port, l.chain, l.key, registryName(s), s.Ecosystem, s.Path, settings, s.Source, s.Option,
+		l.secretFile, storeAddr)
 }
 
-// policy is the one policy of the demo.
-const policy = `# Who may publish acme-widget. Edit this file while the demo runs: it acts within seconds.
+// policyOf is the one policy of the demo.
+func policyOf(s *script.Script) string {
+	var packages []string
+	for _, name := range s.Grants() {
+		packages = append(packages, fmt.Sprintf("%q", name))
+	}
+	return fmt.Sprintf(`# Who may publish %[1]s. Edit this file while the demo runs: it acts within seconds.
 policies:
   - name: widget-release
-    registry: ` + registryName + `
-    packages: [acme-widget]
+    registry: %[2]s
+    packages: [%[3]s]
     publisher:
       github:
         repository: acme/widget
         repository_owner_id: "222"
         workflow: release.yml
         environment: release
-`
+`, s.Package, registryName(s), strings.Join(packages, ", "))
+}

@@ -1,9 +1,9 @@
-// Package demo shows trusted publishing on one machine, with nothing but this program: a development issuer, a small PyPI
-// index and, handed in by the caller, the gateway between them. It runs one whole publish, shows the refusals that matter with
-// what a client prints, and the audit of it all.
+// Package demo shows trusted publishing on one machine, with nothing but this program: a development issuer, a small registry of
+// one ecosystem and, handed in by the caller, the gateway between them. It runs one whole publish, shows the refusals that matter
+// with what a client prints, and the audit of it all.
 //
 // Everything lies in one temporary folder, which is removed at the end. The package knows no Caddy; it writes the Caddyfile
-// and leaves the running of it to its caller.
+// and leaves the running of it to its caller. What differs between ecosystems is a script.Script each.
 package demo
 
 import (
@@ -13,9 +13,31 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/trustpub/trustpub/internal/demo/npm"
+	"github.com/trustpub/trustpub/internal/demo/oci"
+	"github.com/trustpub/trustpub/internal/demo/pypi"
+	"github.com/trustpub/trustpub/internal/demo/script"
 )
+
+// scripts are the ecosystems that the demo can show; the first is the default.
+var scripts = []*script.Script{&pypi.Script, &npm.Script, &oci.Script}
+
+// All is the name that stands for every ecosystem, one after the other.
+const All = "all"
+
+// Ecosystems are the names that Options.Ecosystem may have beside All.
+func Ecosystems() []string {
+	var names []string
+	for _, s := range scripts {
+		names = append(names, s.Ecosystem)
+	}
+	return names
+}
 
 // Gateway is a running gateway.
 type Gateway interface {
@@ -23,16 +45,24 @@ type Gateway interface {
 	Stop() error
 }
 
+// Question is what the story asks about a refused run.
+type Question struct {
+	// Registry and Package are those of the publish, Ecosystem the registry's; Policies is the folder.
+	Registry, Ecosystem, Package, Policies string
+}
+
 // Options configure a run.
 type Options struct {
 	// Out is where the story is told; required.
 	Out io.Writer
+	// Ecosystem is one of Ecosystems, or with Check All; empty: the first.
+	Ecosystem string
 	// Check runs the scenario, prints one line a step and ends.
 	Check bool
 	// StartGateway runs the gateway from a Caddyfile and returns once it serves; required.
 	StartGateway func(ctx context.Context, caddyfile string) (Gateway, error)
-	// Explain says why the run of an identity token may or may not publish a package by the policies of a folder; required.
-	Explain func(ctx context.Context, token, policies, pkg string) (string, error)
+	// Explain says why the run of an identity token may or may not publish a package; required.
+	Explain func(ctx context.Context, token string, q Question) (string, error)
 }
 
 const (
@@ -44,14 +74,47 @@ const (
 
 // Run runs the demo. With Check it returns nil when every step went as it should; else it stays up until the context ends or
 // the user interrupts, which is no error.
-func Run(ctx context.Context, o Options) (err error) {
+func Run(ctx context.Context, o Options) error {
 	if o.Out == nil || o.StartGateway == nil || o.Explain == nil {
 		return errors.New("demo: Out, StartGateway and Explain are required")
 	}
+	shown, err := o.scripts()
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	for _, s := range shown {
+		if len(shown) > 1 {
+			fmt.Fprintf(o.Out, "\n%s\n", s.Ecosystem)
+		}
+		if err := show(ctx, s, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scripts are those of the chosen ecosystem.
+func (o Options) scripts() ([]*script.Script, error) {
+	names := Ecosystems()
+	switch at := slices.Index(names, o.Ecosystem); {
+	case at >= 0:
+		return scripts[at : at+1], nil
+	case o.Ecosystem == "":
+		return scripts[:1], nil
+	case o.Ecosystem == All && o.Check:
+		return scripts, nil
+	case o.Ecosystem == All:
+		return nil, fmt.Errorf("ecosystem is %q, which is for a check; without one, choose one of %s", All, strings.Join(names, ", "))
+	}
+	return nil, fmt.Errorf("ecosystem is %q, expected one of %s, or with a check %s", o.Ecosystem, strings.Join(names, ", "), All)
+}
+
+// show runs one ecosystem's story.
+func show(ctx context.Context, s *script.Script, o Options) (err error) {
 	began := time.Now()
-	h, err := newHouse()
+	h, err := newHouse(s)
 	if err != nil {
 		return err
 	}
@@ -61,7 +124,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := h.open(ctx, o.StartGateway); err != nil {
 		return interrupted(ctx, fmt.Errorf("the demo did not start: %w", err))
 	}
-	p.ok("start", "issuer %s, index %s, gateway %s", h.issuer.URL(), h.indexAddr, h.public)
+	p.ok("start", "issuer %s, registry %s, gateway %s", h.issuer.URL(), h.storeAddr, h.public)
 	if err := runScenario(ctx, h, p, o); err != nil {
 		return interrupted(ctx, err)
 	}
@@ -69,7 +132,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		p.ok("done", "%d steps in %s", p.steps, time.Since(began).Round(time.Millisecond))
 		return nil
 	}
-	p.byHand(h)
+	if err := p.byHand(h); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	p.line("")
 	p.line("Stopping; the folder is removed.")

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/trustpub/trustpub/internal/demo/pypi"
 )
 
 // leftovers are the demo's folders below the system's folder for temporary files, which each test has for itself.
@@ -39,24 +41,24 @@ func TestCheck(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	want := `ok   start (issuer http://~, index ~, gateway https://~/team/prod/)
-ok   discover (audience ~)
+	want := `ok   start (issuer http://~, registry ~, gateway https://~/team/prod/)
+ok   audience (~: the gateway's answer to /_/oidc/audience, where uv asks)
 ok   identity token (a job of acme/widget, workflow release.yml, environment release)
 ok   exchange (identity token for a publish token of 15 minutes)
-ok   publish acme-widget 1.0 (acme_widget-1.0-py3-none-any.whl, ~, ~)
+ok   publish acme-widget 1.0.0 (acme_widget-1.0.0-py3-none-any.whl, ~, ~, the publish token being the password of __token__)
+ok   read it back (the simple page lists the wheel, which downloads unchanged)
 ok   revoke (the publish token, as uv does after each run)
-ok   simple page (lists the wheel, which downloads unchanged)
 ok   refuse another repository (no_matching_policy: the same workflow in mallory/widget)
 ok   refuse another package (no_matching_policy: acme-gadget, which no policy gives to acme/widget)
 ok   refuse a replayed identity token (replayed: the token of the publish above, once more)
-ok   refuse an edited file (digest_mismatch: one byte of acme-widget 1.1 changed on the way)
+ok   refuse an edited file (digest_mismatch: one byte of acme-widget 1.1.0 changed on the way)
 ok   refuse a stolen password (trusted_publishing_only: the registry's own, sent to the gateway)
 ok   refuse a revoked publish token (revoked: the one of the publish above)
-ok   registry unchanged (it holds the one wheel and nothing of the refused ones)
-ok   a broken edit changes nothing (workflw is no field: it is reported, and the last good version stays in force)
+ok   registry unchanged (it holds acme_widget-1.0.0-py3-none-any.whl and nothing of the refused ones)
+ok   a broken edit changes nothing (workflw is no field: it is reported, and by the last good version 1.1.0 is published)
 ok   an edit acts (no_matching_policy: environment: production, and the job's is release)
 ok   explain the refusal (trustpub policy explain, from the token and the policy files alone)
-ok   the first policy again (the release job is welcome again)
+ok   the first policy again (the release job is welcome again, and publishes 1.2.0)
 ok   audit (~, every decision and its outcome)
 ok   done (19 steps in ~)
 `
@@ -157,7 +159,7 @@ func TestFailedStep(t *testing.T) {
 	start := startPlain(t)
 	err := Run(t.Context(), Options{Out: &out, Check: true, Explain: explainPlainly, StartGateway: func(ctx context.Context, path string) (Gateway, error) {
 		l := layoutOf(strings.TrimSuffix(path, "/Caddyfile"))
-		if err := os.WriteFile(l.policy, []byte(strings.Replace(policy, "[acme-widget]", "[acme-gizmo]", 1)), 0o644); err != nil {
+		if err := os.WriteFile(l.policy, []byte(strings.Replace(policyOf(&pypi.Script), "acme-widget\"]", "acme-gizmo\"]", 1)), 0o644); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(l.log, []byte("the last line\n"), 0o600); err != nil {
@@ -165,7 +167,7 @@ func TestFailedStep(t *testing.T) {
 		}
 		return start(ctx, path)
 	}})
-	if err == nil || !strings.Contains(out.String(), "FAIL publish acme-widget 1.0: ") || !strings.Contains(out.String(), "no_matching_policy") ||
+	if err == nil || !strings.Contains(out.String(), "FAIL publish acme-widget 1.0.0: ") || !strings.Contains(out.String(), "no_matching_policy") ||
 		!strings.Contains(out.String(), "gateway's log: the last line") {
 		t.Errorf("got %v, expected the failed step:\n%s", err, out.String())
 	}
@@ -173,7 +175,7 @@ func TestFailedStep(t *testing.T) {
 
 func TestCaddyfileKeepsToItsFolder(t *testing.T) {
 	l := layoutOf("/tmp/some where")
-	text := caddyfile(l, 2020, 8443, "http://127.0.0.1:1", "127.0.0.1:2")
+	text := caddyfile(l, &pypi.Script, 2020, 8443, "http://127.0.0.1:1", "127.0.0.1:2")
 	for _, want := range []string{
 		"admin 127.0.0.1:2020", "persist_config off", `storage file_system "/tmp/some where/storage"`, "storage_clean_interval off",
 		"auto_https off", "skip_install_trust", "default_bind 127.0.0.1", "https://localhost:8443 {", "handle /team/prod/* {", "respond 404",

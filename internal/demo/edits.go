@@ -7,13 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/trustpub/trustpub/internal/demo/script"
 	"github.com/trustpub/trustpub/internal/model"
-)
-
-// brokenPolicy has a field that nobody knows, stricterPolicy asks for another environment than the release job's.
-var (
-	brokenPolicy   = strings.Replace(policy, "workflow:", "workflw:", 1)
-	stricterPolicy = strings.Replace(policy, "environment: release", "environment: production", 1)
 )
 
 // edits are the steps that change the policy file while the gateway runs.
@@ -68,12 +63,13 @@ func (s *scenario) policyLoads() ([]model.Event, error) {
 	return loads, err
 }
 
+// brokenEdit writes a field that nobody knows.
 func (s *scenario) brokenEdit(ctx context.Context) (string, error) {
-	load, err := s.edit(ctx, brokenPolicy, "failed")
+	load, err := s.edit(ctx, strings.Replace(policyOf(s.script), "workflow:", "workflw:", 1), "failed")
 	if err != nil {
 		return "", err
 	}
-	if _, err := s.freshPublishToken(ctx); err != nil {
+	if err := s.release(ctx, releaseJob, s.script.Package, script.SecondVersion); err != nil {
 		return "", fmt.Errorf("the release job, by the last good version: %w", err)
 	}
 	for name, text := range load.Detail {
@@ -81,23 +77,26 @@ func (s *scenario) brokenEdit(ctx context.Context) (string, error) {
 			s.p.quote(text)
 		}
 	}
-	return "workflw is no field: it is reported, and the last good version stays in force", nil
+	return "workflw is no field: it is reported, and by the last good version " + script.SecondVersion + " is published", nil
 }
 
+// stricterEdit asks for another environment than the release job's.
 func (s *scenario) stricterEdit(ctx context.Context) (string, error) {
-	if _, err := s.edit(ctx, stricterPolicy, "ok"); err != nil {
+	if _, err := s.edit(ctx, strings.Replace(policyOf(s.script), "environment: release", "environment: production", 1), "ok"); err != nil {
 		return "", err
 	}
-	_, err := s.freshPublishToken(ctx)
+	err := s.release(ctx, releaseJob, s.script.Package, script.ThirdVersion)
 	return s.expect(err, model.CodeNoMatchingPolicy, "environment: production, and the job's is release")
 }
 
 func (s *scenario) explainRefusal(ctx context.Context) (string, error) {
-	identity, err := s.identityToken(ctx, releaseJob, s.audienceName)
+	identity, err := s.identityToken(ctx, releaseJob)
 	if err != nil {
 		return "", err
 	}
-	text, err := s.explain(ctx, identity, s.policies, "acme-widget")
+	text, err := s.explain(ctx, identity, Question{
+		Registry: registryName(s.script), Ecosystem: s.script.Ecosystem, Package: s.script.Package, Policies: s.policies,
+	})
 	if err != nil {
 		return "", err
 	}
@@ -109,9 +108,9 @@ func (s *scenario) explainRefusal(ctx context.Context) (string, error) {
 }
 
 func (s *scenario) firstPolicyAgain(ctx context.Context) (string, error) {
-	if _, err := s.edit(ctx, policy, "ok"); err != nil {
+	if _, err := s.edit(ctx, policyOf(s.script), "ok"); err != nil {
 		return "", err
 	}
-	_, err := s.freshPublishToken(ctx)
-	return "the release job is welcome again", err
+	err := s.release(ctx, releaseJob, s.script.Package, script.ThirdVersion)
+	return "the release job is welcome again, and publishes " + script.ThirdVersion, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -21,8 +22,11 @@ import (
 	"github.com/trustpub/trustpub/internal/audit"
 	"github.com/trustpub/trustpub/internal/audit/file"
 	"github.com/trustpub/trustpub/internal/credential"
+	"github.com/trustpub/trustpub/internal/credential/distribution"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/npm"
+	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
 	"github.com/trustpub/trustpub/internal/gateway"
 	"github.com/trustpub/trustpub/internal/identity"
@@ -51,10 +55,11 @@ func (g *plainGateway) Stop() error {
 
 // facts of the Caddyfile that the plain gateway needs.
 var (
-	publicIn   = regexp.MustCompile(`registry \S+ pypi (\S+) {`)
+	registryIn = regexp.MustCompile(`registry (\S+) (\S+) (\S+) {`)
 	issuerIn   = regexp.MustCompile(`issuer github (\S+)`)
 	tlsIn      = regexp.MustCompile(`tls "(\S+)" "(\S+)"`)
-	secretIn   = regexp.MustCompile(`basic \S+ (\{file\.\S+\})`)
+	layoutIn   = regexp.MustCompile(`layout (\S+)`)
+	sourceIn   = regexp.MustCompile(`credential (\S+) {\s+(.+) (\{file\.\S+\})`)
 	upstreamIn = regexp.MustCompile(`reverse_proxy (\S+) {`)
 )
 
@@ -72,12 +77,20 @@ func startPlain(t *testing.T) func(ctx context.Context, caddyfile string) (Gatew
 			}
 			return string(m[group])
 		}
-		public, err := url.Parse(in(publicIn, 1))
+		public, err := url.Parse(in(registryIn, 3))
+		if err != nil {
+			return nil, err
+		}
+		site := site{dir: filepath.Dir(caddyfile), name: in(registryIn, 1), protocol: in(registryIn, 2), public: public, issuer: in(issuerIn, 1)}
+		if m := layoutIn.FindSubmatch(text); m != nil {
+			site.layout = string(m[1])
+		}
+		source, err := sourceOf(in(sourceIn, 1), strings.Fields(in(sourceIn, 2)), model.Secret(in(sourceIn, 3)))
 		if err != nil {
 			return nil, err
 		}
 		g := &plainGateway{}
-		cfg, err := g.config(ctx, filepath.Dir(caddyfile), public, in(issuerIn, 1), model.Secret(in(secretIn, 1)))
+		cfg, err := g.config(ctx, site, source)
 		if err != nil {
 			return nil, err
 		}
@@ -85,8 +98,15 @@ func startPlain(t *testing.T) func(ctx context.Context, caddyfile string) (Gatew
 		if err != nil {
 			return nil, err
 		}
-		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: in(upstreamIn, 1)})
-		proxy.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+		upstream := &url.URL{Scheme: "http", Host: in(upstreamIn, 1)}
+		proxy := &httputil.ReverseProxy{
+			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+			Rewrite: func(r *httputil.ProxyRequest) { // what Caddy does
+				r.SetURL(upstream)
+				r.SetXForwarded()
+				r.Out.Host = r.In.Host
+			},
+		}
 		g.server = &http.Server{
 			ReadHeaderTimeout: time.Minute, ErrorLog: proxy.ErrorLog,
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,10 +122,35 @@ func startPlain(t *testing.T) func(ctx context.Context, caddyfile string) (Gatew
 	}
 }
 
+// site is what the Caddyfile says.
+type site struct {
+	dir, name, protocol, layout, issuer string
+	public                              *url.URL
+}
+
+// ecosystems are those that the demo can show.
+var ecosystems = map[string]ecosystem.Kind{"pypi": pypi.Kind, "npm": npm.Kind, "oci": oci.Kind}
+
+// sourceOf is the configuration of a credential.
+func sourceOf(source string, option []string, secret model.Secret) (credential.Config, error) {
+	switch kind := source + " " + option[0]; kind {
+	case "static basic":
+		return &static.Config{Basic: &static.Basic{User: option[1], Password: secret}}, nil
+	case "static bearer":
+		return &static.Config{Bearer: secret}, nil
+	case "static header":
+		return &static.Config{Header: &static.Header{Name: option[1], Value: secret}}, nil
+	case "distribution key":
+		return &distribution.Config{Key: secret}, nil
+	default:
+		return nil, fmt.Errorf("no credential %q", kind)
+	}
+}
+
 // config wires the neighbours.
-func (g *plainGateway) config(ctx context.Context, dir string, public *url.URL, issuerURL string, secret model.Secret) (gateway.Config, error) {
+func (g *plainGateway) config(ctx context.Context, site site, credentials credential.Config) (gateway.Config, error) {
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
-	iss, err := identity.NewIssuer(identity.Config{Name: "github", Provider: "github", URL: issuerURL}, identity.Options{Logger: logger})
+	iss, err := identity.NewIssuer(identity.Config{Name: "github", Provider: "github", URL: site.issuer}, identity.Options{Logger: logger})
 	if err != nil {
 		return gateway.Config{}, err
 	}
@@ -114,7 +159,7 @@ func (g *plainGateway) config(ctx context.Context, dir string, public *url.URL, 
 	if err != nil {
 		return gateway.Config{}, err
 	}
-	sink, err := (&file.Config{Path: filepath.Join(dir, "audit.jsonl")}).Open(ctx, audit.Env{DataDir: dir, Logger: logger})
+	sink, err := (&file.Config{Path: filepath.Join(site.dir, "audit.jsonl")}).Open(ctx, audit.Env{DataDir: site.dir, Logger: logger})
 	if err != nil {
 		return gateway.Config{}, err
 	}
@@ -122,7 +167,7 @@ func (g *plainGateway) config(ctx context.Context, dir string, public *url.URL, 
 	if err != nil {
 		return gateway.Config{}, err
 	}
-	set, err := policies.NewWatcher([]string{filepath.Join(dir, "policies")}, policyEnv, policies.WatchOptions{
+	set, err := policies.NewWatcher([]string{filepath.Join(site.dir, "policies")}, policyEnv(site.name, site.protocol), policies.WatchOptions{
 		Logger: logger, OnLoad: func(report policies.LoadReport) { log.Note(loadEvent(report)) },
 	})
 	if err != nil {
@@ -135,12 +180,11 @@ func (g *plainGateway) config(ctx context.Context, dir string, public *url.URL, 
 	if err != nil {
 		return gateway.Config{}, err
 	}
-	eco, err := pypi.Kind.New(ecosystem.Settings{Registry: registryName, Public: public})
+	eco, err := ecosystems[site.protocol].New(ecosystem.Settings{Registry: site.name, Public: site.public, Layout: site.layout})
 	if err != nil {
 		return gateway.Config{}, err
 	}
-	source, err := (&static.Config{Basic: &static.Basic{User: indexUser, Password: secret}}).
-		Provision(credential.Env{Registry: registryName, Ecosystem: "pypi", Public: public, Logger: logger})
+	source, err := credentials.Provision(credential.Env{Registry: site.name, Ecosystem: site.protocol, Public: site.public, Logger: logger})
 	if err != nil {
 		return gateway.Config{}, err
 	}
@@ -161,16 +205,18 @@ func (g *plainGateway) config(ctx context.Context, dir string, public *url.URL, 
 	g.closed = append(g.closed, func() error { iss.Close(); set.Close(); return nil }, board.Close, log.Close, claims.Close)
 	return gateway.Config{
 		Registries: []gateway.Registry{{
-			Name: registryName, Protocol: "pypi", Ecosystem: eco, Public: public,
-			Audiences: gateway.DefaultAudiences("pypi", public), Source: source,
+			Name: site.name, Protocol: site.protocol, Ecosystem: eco, Public: site.public,
+			Audiences: gateway.DefaultAudiences(site.protocol, site.public), Source: source,
 		}},
-		Verifier: verifier, Tokens: tokens, Policies: set, Switches: board, Store: claims, Auditor: log, Meter: noMeter{}, Logger: logger, SpoolDir: dir,
+		Verifier: verifier, Tokens: tokens, Policies: set, Switches: board, Store: claims, Auditor: log, Meter: noMeter{}, Logger: logger, SpoolDir: site.dir,
 	}, nil
 }
 
 // policyEnv is what the demo's policies may refer to.
-var policyEnv = policies.Env{
-	Registries: map[string]string{registryName: "pypi"}, Issuers: []policies.Issuer{{Name: "github", Provider: "github"}},
+func policyEnv(registry, ecosystem string) policies.Env {
+	return policies.Env{
+		Registries: map[string]string{registry: ecosystem}, Issuers: []policies.Issuer{{Name: "github", Provider: "github"}},
+	}
 }
 
 // loadEvent is a load as the audit has it.
@@ -183,7 +229,7 @@ func loadEvent(report policies.LoadReport) model.Event {
 }
 
 // explainPlainly is the explanation without the command line; the token was made a moment ago, so its claims are believed.
-func explainPlainly(_ context.Context, token, dir, pkg string) (string, error) {
+func explainPlainly(_ context.Context, token string, q Question) (string, error) {
 	_, middle, _ := strings.Cut(token, ".")
 	middle, _, _ = strings.Cut(middle, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(middle)
@@ -194,11 +240,11 @@ func explainPlainly(_ context.Context, token, dir, pkg string) (string, error) {
 	if err := json.Unmarshal(payload, &id.Claims); err != nil {
 		return "", err
 	}
-	set, err := policies.Load([]string{dir}, policyEnv)
+	set, err := policies.Load([]string{q.Policies}, policyEnv(q.Registry, q.Ecosystem))
 	if err != nil {
 		return "", err
 	}
-	return set.Explain(id, model.Target{Ecosystem: "pypi", Registry: registryName, Package: pkg, Action: model.ActionPublish}).String(), nil
+	return set.Explain(id, model.Target{Ecosystem: q.Ecosystem, Registry: q.Registry, Package: q.Package, Action: model.ActionPublish}).String(), nil
 }
 
 type noMeter struct{}

@@ -2,56 +2,42 @@ package demo
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/trustpub/trustpub/internal/demo/index"
 	"github.com/trustpub/trustpub/internal/demo/issuer"
-	"github.com/trustpub/trustpub/internal/demo/wheel"
+	"github.com/trustpub/trustpub/internal/demo/script"
 )
 
 // house is everything that runs, and the folder that it runs in.
 type house struct {
 	layout
+	script    *script.Script
 	pki       *pki
 	issuer    *issuer.Server
-	index     *http.Server
-	indexAddr string
+	store     *script.Store
+	server    *http.Server
+	storeAddr string
 	gateway   Gateway
-	// public is the URL that clients upload to, host its host and port, which is the audience.
+	// public is the URL that clients upload to, host its host and port.
 	public, host string
-	// password is the index's own, which only the gateway's secret file has.
-	password string
 	// adminPort is that of the gateway.
 	adminPort int
-	files     map[string]wheel.File
-}
-
-// releases are the packages that are built into dist: the first one is published, the others are for the refusals and for trying
-// by hand.
-var releases = []wheel.Release{
-	{Name: "acme-widget", Version: "1.0"},
-	{Name: "acme-widget", Version: "1.1"},
-	{Name: "acme-widget", Version: "1.2"},
-	{Name: "acme-gadget", Version: "1.0"},
 }
 
 // newHouse makes the folder and what lies in it from the start.
-func newHouse() (*house, error) {
+func newHouse(s *script.Script) (*house, error) {
 	dir, err := os.MkdirTemp("", "trustpub-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("make the demo's folder: %w", err)
 	}
-	h := &house{layout: layoutOf(dir), files: map[string]wheel.File{}}
+	h := &house{layout: layoutOf(dir), script: s}
 	if err := h.furnish(); err != nil {
 		return nil, errors.Join(fmt.Errorf("furnish the demo's folder: %w", err), os.RemoveAll(dir))
 	}
@@ -71,26 +57,19 @@ func (h *house) furnish() error {
 	if err := h.pki.write(h.layout); err != nil {
 		return err
 	}
-	secret := make([]byte, 16)
-	rand.Read(secret) // never fails: it crashes the process instead
-	h.password = hex.EncodeToString(secret)
-	if err := os.WriteFile(h.passwordFile, []byte(h.password+"\n"), 0o600); err != nil {
+	if h.store, err = h.script.Open(h.storeDir); err != nil {
 		return err
 	}
-	for _, r := range releases {
-		f, err := r.Wheel()
-		if err != nil {
-			return err
-		}
-		h.files[r.Name+" "+r.Version] = f
-		if err := os.WriteFile(filepath.Join(h.dist, f.Name), f.Data, 0o600); err != nil {
-			return err
-		}
+	if err := os.WriteFile(h.secretFile, []byte(h.store.Secret+"\n"), 0o600); err != nil {
+		return err
 	}
-	return os.WriteFile(h.policy, []byte(policy), 0o600)
+	if err := h.script.Lay(h.dist); err != nil {
+		return err
+	}
+	return os.WriteFile(h.policy, []byte(policyOf(h.script)), 0o600)
 }
 
-// open starts the issuer, the index and the gateway.
+// open starts the issuer, the registry and the gateway.
 func (h *house) open(ctx context.Context, start func(context.Context, string) (Gateway, error)) error {
 	var err error
 	h.issuer, err = issuer.Start(issuer.Options{Jobs: map[string]map[string]any{
@@ -105,7 +84,7 @@ func (h *house) open(ctx context.Context, start func(context.Context, string) (G
 	if err != nil {
 		return err
 	}
-	if err := h.openIndex(); err != nil {
+	if err := h.openStore(); err != nil {
 		return err
 	}
 	for attempt := 1; ; attempt++ {
@@ -119,19 +98,15 @@ func (h *house) open(ctx context.Context, start func(context.Context, string) (G
 	}
 }
 
-// openIndex serves the registry, which knows one password and nothing of trusted publishing.
-func (h *house) openIndex() error {
-	files, err := index.New(index.Config{Dir: h.packages, Prefix: indexPath, User: indexUser, Password: h.password})
-	if err != nil {
-		return err
-	}
+// openStore serves the registry, which knows one secret and nothing of trusted publishing.
+func (h *house) openStore() error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("the index needs a loopback port: %w", err)
+		return fmt.Errorf("the registry needs a loopback port: %w", err)
 	}
-	h.indexAddr = listener.Addr().String()
-	h.index = &http.Server{Handler: files, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = h.index.Serve(listener) }() // ends with http.ErrServerClosed
+	h.storeAddr = listener.Addr().String()
+	h.server = &http.Server{Handler: h.store, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = h.server.Serve(listener) }() // ends with http.ErrServerClosed
 	return nil
 }
 
@@ -143,8 +118,8 @@ func (h *house) openGateway(ctx context.Context, start func(context.Context, str
 	}
 	h.adminPort = ports[0]
 	h.host = fmt.Sprintf("localhost:%d", ports[1])
-	h.public = "https://" + h.host + indexPath
-	text := caddyfile(h.layout, h.adminPort, ports[1], h.issuer.URL(), h.indexAddr)
+	h.public = "https://" + h.host + h.script.Path
+	text := caddyfile(h.layout, h.script, h.adminPort, ports[1], h.issuer.URL(), h.storeAddr)
 	if err := os.WriteFile(h.caddyfile, []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -179,8 +154,8 @@ func (h *house) close() error {
 	if h.gateway != nil {
 		errs = append(errs, h.gateway.Stop())
 	}
-	if h.index != nil {
-		errs = append(errs, h.index.Close())
+	if h.server != nil {
+		errs = append(errs, h.server.Close())
 	}
 	if h.issuer != nil {
 		errs = append(errs, h.issuer.Close())

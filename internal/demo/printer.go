@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"text/template"
+
+	"github.com/trustpub/trustpub/internal/demo/script"
 )
 
 // printer tells the story: one line a step, and where it is not brief what belongs to it, indented below.
@@ -49,42 +52,40 @@ func (p *printer) quote(lines ...string) {
 	}
 }
 
-// byHand says what to try while the demo stays up. The commands are for a second terminal.
-func (p *printer) byHand(h *house) {
-	wheel := func(release string) string { return "dist/" + h.files[release].Name }
-	p.title("It stays up. Try it by hand, in another terminal:")
-	p.line(`cd %[1]s
-export SSL_CERT_FILE=%[2]s REQUESTS_CA_BUNDLE=%[2]s CURL_CA_BUNDLE=%[2]s
-export GITHUB_ACTIONS=true ACTIONS_ID_TOKEN_REQUEST_TOKEN=%[3]s
-export ACTIONS_ID_TOKEN_REQUEST_URL='%[4]s'
-identity() { curl -sS -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=%[5]s" | sed 's/.*"value":"\([^"]*\)".*/\1/'; }
-
-# uv exchanges the identity token by itself
-uv publish --trusted-publishing always --publish-url %[6]s %[7]s
-
-# twine sends the identity token itself, as the password of user __token__
-twine upload --repository-url %[6]s -u __token__ -p "$(identity)" %[8]s
-
-# curl too; this one is refused until policies/widget.yaml names acme-gadget as well
-curl -sSi %[6]s -H "Authorization: Bearer $(identity)" -F :action=file_upload -F protocol_version=1 \
-  -F metadata_version=2.1 -F name=acme-gadget -F version=1.0 -F filetype=bdist_wheel -F pyversion=py3 \
-  -F sha256_digest=%[9]s -F content=@%[10]s
-
-# pip installs what was published
-pip download --no-deps -d downloads --index-url %[6]ssimple/ acme-widget
-
+// hand is what every ecosystem's commands by hand need: a job's environment, and a way to ask for its identity token.
+const hand = `cd {{.Dir}}
+export CURL_CA_BUNDLE={{.CA}} GITHUB_ACTIONS=true ACTIONS_ID_TOKEN_REQUEST_TOKEN=%s
+export ACTIONS_ID_TOKEN_REQUEST_URL='%s'
+identity() { curl -sS -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience={{.Host}}" | sed 's/.*"value":"\([^"]*\)".*/\1/'; }
+%s
 # another job, of another repository: the same commands are refused
-export ACTIONS_ID_TOKEN_REQUEST_TOKEN=%[11]s`,
-		h.dir, h.ca, releaseJob, h.issuer.TokenRequestURL(), h.host, h.public, wheel("acme-widget 1.1"), wheel("acme-widget 1.2"),
-		h.files["acme-gadget 1.0"].SHA256(), wheel("acme-gadget 1.0"), strangerJob)
+export ACTIONS_ID_TOKEN_REQUEST_TOKEN=%s`
+
+// byHand says what to try while the demo stays up. The commands are for a second terminal.
+func (p *printer) byHand(h *house) error {
+	text := fmt.Sprintf(hand, releaseJob, h.issuer.TokenRequestURL(), h.script.ByHand, strangerJob)
+	commands, err := template.New("").Parse(text)
+	if err != nil {
+		return fmt.Errorf("commands by hand: %w", err)
+	}
+	p.title("It stays up. Try it by hand, in another terminal:")
+	var out strings.Builder
+	err = commands.Execute(&out, script.Hand{Dir: h.dir, CA: h.ca, Root: "https://" + h.host, Host: h.host, Public: h.public})
+	if err != nil {
+		return fmt.Errorf("commands by hand: %w", err)
+	}
+	p.line("%s", out.String())
 	p.title("Look at it:")
-	p.line(`  %-58s what has been published
-  %-58s the policy; an edit acts within seconds
+	if h.script.Shows != "" {
+		p.line("  %-58s what has been published", h.public+h.script.Shows)
+	}
+	p.line(`  %-58s the policy; an edit acts within seconds
   %-58s the gateway's configuration
   %-58s one line for each decision and outcome
   %-58s the gateway's own log
   curl -s http://127.0.0.1:%d/trusted_publishing/status
   caddy trustpub audit verify %s
 
-Ctrl-C stops everything and removes the folder.`, h.public+simplePath, h.policy, h.caddyfile, h.audit, h.log, h.adminPort, h.audit)
+Ctrl-C stops everything and removes the folder.`, h.policy, h.caddyfile, h.audit, h.log, h.adminPort, h.audit)
+	return nil
 }

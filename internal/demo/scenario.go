@@ -1,31 +1,32 @@
 package demo
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
-	"os"
-	"regexp"
-	"strings"
+	"slices"
+	"time"
 
-	"github.com/trustpub/trustpub/internal/demo/wheel"
+	"github.com/trustpub/trustpub/internal/demo/script"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
 // scenario is one run: what one step has learned and a later one needs.
 type scenario struct {
 	*house
-	*client
-	p *printer
+	client *script.Client
+	p      *printer
 
-	explain      func(ctx context.Context, token, policies, pkg string) (string, error)
-	audienceName string
-	identity     string // the token that is exchanged, and replayed later
-	publish      string
+	explain  func(ctx context.Context, token string, q Question) (string, error)
+	audience string
+	identity string         // the token that is exchanged or sent, and replayed later
+	login    script.Login   // of the publish
+	first    script.Package // what it published
+	stored   []string       // what the registry holds since
+	refused  []model.Code   // what was refused so far
 }
 
 // step is one line of the story. run returns what goes into the parentheses.
@@ -43,17 +44,29 @@ type part struct {
 // runScenario runs every step in order and stops at the first that does not go as it should.
 func runScenario(ctx context.Context, h *house, p *printer, o Options) error {
 	s := &scenario{house: h, client: newClient(h), p: p, explain: o.Explain}
-	defer s.http.CloseIdleConnections()
+	defer s.client.HTTP.CloseIdleConnections()
 	for _, part := range s.parts() {
 		p.title("%s", part.title)
 		for _, st := range part.steps {
 			if err := s.run(ctx, st); err != nil {
 				p.failed(st.name, err, h.logTail())
-				return fmt.Errorf("the step %q did not go as it should", st.name)
+				return fmt.Errorf("the step %q of %s did not go as it should", st.name, h.script.Ecosystem)
 			}
 		}
 	}
 	return nil
+}
+
+// newClient trusts the demo's authority alone.
+func newClient(h *house) *script.Client {
+	return &script.Client{
+		Root: "https://" + h.host, Host: h.host, Public: h.public,
+		HTTP: &http.Client{
+			Timeout: stepTimeout,
+			// No proxy of the environment: everything is on this machine.
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: h.pki.pool, MinVersion: tls.VersionTLS12}, IdleConnTimeout: time.Second},
+		},
+	}
 }
 
 func (s *scenario) run(ctx context.Context, st step) error {
@@ -69,213 +82,210 @@ func (s *scenario) run(ctx context.Context, st step) error {
 
 func (s *scenario) parts() []part {
 	return []part{
-		{"A release job of acme/widget publishes, with no password anywhere:", []step{
-			{"discover", s.discover},
-			{"identity token", s.requestIdentity},
-			{"exchange", s.exchangeIdentity},
-			{"publish acme-widget 1.0", s.publishWheel},
-			{"revoke", s.revoke},
-			{"simple page", s.simplePage},
-		}},
-		{"What is refused, and what uv prints:", []step{
-			{"refuse another repository", s.otherRepository},
-			{"refuse another package", s.otherPackage},
-			{"refuse a replayed identity token", s.replayed},
-			{"refuse an edited file", s.editedFile},
-			{"refuse a stolen password", s.stolenPassword},
-			{"refuse a revoked publish token", s.revokedToken},
-			{"registry unchanged", s.unchanged},
-		}},
+		{"A release job of acme/widget publishes, with no password anywhere:", s.publish()},
+		{"What is refused, and what " + s.script.Client + " prints:", s.refusals()},
 		{"The policy is edited while the gateway runs:", s.edits()},
 		{"What the audit says:", []step{{"audit", s.readAudit}}},
 	}
 }
 
-func (s *scenario) discover(ctx context.Context) (aud string, err error) {
-	s.audienceName, err = s.audience(ctx)
-	if err == nil && s.audienceName != s.host {
-		err = fmt.Errorf("audience is %q, expected %q", s.audienceName, s.host)
+// publish are the steps of a publish that goes well.
+func (s *scenario) publish() []step {
+	steps := []step{{"audience", s.askAudience}, {"identity token", s.requestIdentity}}
+	if s.script.Exchange != nil {
+		steps = append(steps, step{"exchange", s.exchangeIdentity})
 	}
-	return "audience " + s.audienceName, err
+	steps = append(steps, step{"publish " + s.script.Package + " " + script.FirstVersion, s.publishFirst}, step{"read it back", s.readBack})
+	if s.script.Revoke != nil {
+		steps = append(steps, step{"revoke", s.revoke})
+	}
+	return steps
+}
+
+func (s *scenario) askAudience(ctx context.Context) (how string, err error) {
+	s.audience, how = s.host, "the gateway's host"
+	if s.script.Audience != nil {
+		s.audience, how, err = s.script.Audience(ctx, s.client)
+	}
+	return s.audience + ": " + how, err
+}
+
+// identityToken asks the CI platform for an identity token, as a job on GitHub Actions does.
+func (s *scenario) identityToken(ctx context.Context, job string) (string, error) {
+	at := s.issuer.TokenRequestURL() + "&audience=" + url.QueryEscape(s.audience)
+	return s.client.Ask(ctx, http.MethodGet, at, script.Bearer(job), nil, "value")
 }
 
 func (s *scenario) requestIdentity(ctx context.Context) (_ string, err error) {
-	s.identity, err = s.identityToken(ctx, releaseJob, s.audienceName)
+	s.identity, err = s.identityToken(ctx, releaseJob)
 	return "a job of acme/widget, workflow release.yml, environment release", err
 }
 
-func (s *scenario) exchangeIdentity(ctx context.Context) (_ string, err error) {
-	s.publish, err = s.exchange(ctx, s.identity)
-	return "identity token for a publish token of 15 minutes", err
+// exchange swaps an identity token for a login; where the client does not, the login is the identity token.
+func (s *scenario) exchange(ctx context.Context, identity, pkg string) (script.Login, error) {
+	if s.script.Exchange == nil {
+		return script.Login{Password: identity}, nil
+	}
+	token, err := s.script.Exchange(ctx, s.client, identity, pkg)
+	var r *script.Refused
+	if errors.As(err, &r) {
+		r.Exchange = true
+	}
+	return script.Login{Password: token}, err
 }
 
-func (s *scenario) publishWheel(ctx context.Context) (string, error) {
-	f := s.files["acme-widget 1.0"]
-	contentType, form := f.Form()
-	if err := s.upload(ctx, "__token__", s.publish, contentType, form); err != nil {
+func (s *scenario) exchangeIdentity(ctx context.Context) (_ string, err error) {
+	s.login, err = s.exchange(ctx, s.identity, s.script.Package)
+	return "identity token for a publish token of 15 minutes" + s.script.Exchanges, err
+}
+
+func (s *scenario) publishFirst(ctx context.Context) (_ string, err error) {
+	if s.first, err = s.script.Build(s.script.Package, script.FirstVersion); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s, %d bytes, sha256 %s", f.Name, len(f.Data), f.SHA256()[:16]), nil
+	if s.script.Exchange == nil {
+		s.login = script.Login{Password: s.identity}
+	}
+	if err := s.script.Publish(ctx, s.client, s.login, s.first); err != nil {
+		return "", err
+	}
+	if s.stored, err = s.store.Stored(); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s, %d bytes, sha256 %s, %s", s.first.File, len(s.first.Data), script.SHA256(s.first.Data)[:16], s.script.Carries), nil
+}
+
+func (s *scenario) readBack(ctx context.Context) (string, error) {
+	return s.script.Read(ctx, s.client, s.login, s.first)
 }
 
 func (s *scenario) revoke(ctx context.Context) (string, error) {
-	return "the publish token, as uv does after each run", s.burn(ctx, s.publish)
+	return "the publish token, as " + s.script.Revokes, s.script.Revoke(ctx, s.client, s.login.Password)
 }
 
-var anchor = regexp.MustCompile(`<a [^>]*href="([^"]+)"`)
-
-// simplePage reads the project's page and the file through the gateway, as an installer does, without any credential.
-func (s *scenario) simplePage(ctx context.Context) (string, error) {
-	f := s.files["acme-widget 1.0"]
-	page := s.public + simplePath + "acme-widget/"
-	body, err := s.get(ctx, page)
-	if err != nil {
-		return "", err
+// refusals are the steps that must not go through.
+func (s *scenario) refusals() []step {
+	steps := []step{
+		{"refuse another repository", s.otherRepository},
+		{"refuse another package", s.otherPackage},
+		{"refuse a replayed identity token", s.replayed},
 	}
-	links := anchor.FindAllSubmatch(body, -1)
-	if len(links) != 1 {
-		return "", fmt.Errorf("the page lists %d files, expected one", len(links))
+	for _, trial := range s.script.Trials {
+		steps = append(steps, step{trial.Name, func(ctx context.Context) (string, error) { return s.try(ctx, trial) }})
 	}
-	base, err := url.Parse(page)
-	if err != nil {
-		return "", err
+	steps = append(steps, step{"refuse a stolen password", s.stolenPassword})
+	if s.script.Revoke != nil {
+		steps = append(steps, step{"refuse a revoked publish token", s.revokedToken})
 	}
-	link, err := base.Parse(strings.ReplaceAll(string(links[0][1]), "&amp;", "&"))
-	if err != nil {
-		return "", fmt.Errorf("the page's link: %w", err)
-	}
-	wantHash := "sha256=" + f.SHA256()
-	if link.Host != s.host || link.Fragment != wantHash {
-		return "", fmt.Errorf("the page links to %s, expected %s behind the gateway and #%s", link, f.Name, wantHash)
-	}
-	got, err := s.get(ctx, link.String())
-	if err != nil {
-		return "", err
-	}
-	if sum := sha256.Sum256(got); hex.EncodeToString(sum[:]) != f.SHA256() {
-		return "", errors.New("the file that was downloaded is not the one that was published")
-	}
-	s.p.quote(strings.TrimSpace(string(links[0][0])) + ">")
-	return "lists the wheel, which downloads unchanged", nil
+	return append(steps, step{"registry unchanged", s.unchanged})
 }
 
-// expect reports a step that must be refused with a code, and shows what clients print.
+// expect reports a step that must be refused with a code, and shows what the client prints.
 func (s *scenario) expect(err error, code model.Code, detail string) (string, error) {
-	var r *refusal
+	var r *script.Refused
 	switch {
 	case err == nil:
 		return "", fmt.Errorf("it went through, expected the refusal %s", code)
 	case !errors.As(err, &r):
 		return "", err
-	case !r.says(code):
-		return "", fmt.Errorf("got %q, expected the refusal %s", model.OneLine(r.Error(), 500), code)
+	case !r.Says(code):
+		return "", fmt.Errorf("got %q, expected the refusal %s", r.Error(), code)
 	}
-	s.p.quote(r.lines()...)
-	if !r.exchange {
-		s.p.quote("and twine:")
-		s.p.quote(r.twine(s.uploads)...)
-	}
+	s.refused = append(s.refused, code)
+	s.p.quote(s.script.Prints(r)...)
 	return string(code) + ": " + detail, nil
 }
 
-// freshPublishToken is what the release job of another run has.
-func (s *scenario) freshPublishToken(ctx context.Context) (string, error) {
-	identity, err := s.identityToken(ctx, releaseJob, s.audienceName)
-	if err != nil {
-		return "", err
-	}
-	return s.exchange(ctx, identity)
-}
-
-func (s *scenario) otherRepository(ctx context.Context) (string, error) {
-	identity, err := s.identityToken(ctx, strangerJob, s.audienceName)
-	if err != nil {
-		return "", err
-	}
-	_, err = s.exchange(ctx, identity)
-	return s.expect(err, model.CodeNoMatchingPolicy, "the same workflow in mallory/widget")
-}
-
-// uploadFresh uploads a form with a publish token of its own.
-func (s *scenario) uploadFresh(ctx context.Context, contentType string, form []byte) error {
-	token, err := s.freshPublishToken(ctx)
-	if err != nil {
-		return fmt.Errorf("a publish token of another run: %v", err) //nolint:errorlint // a refusal of the exchange is not the one that is expected
-	}
-	return s.upload(ctx, "__token__", token, contentType, form)
-}
-
-func (s *scenario) otherPackage(ctx context.Context) (string, error) {
-	contentType, form := s.files["acme-gadget 1.0"].Form()
-	return s.expect(s.uploadFresh(ctx, contentType, form), model.CodeNoMatchingPolicy, "acme-gadget, which no policy gives to acme/widget")
-}
-
-func (s *scenario) replayed(ctx context.Context) (string, error) {
-	_, err := s.exchange(ctx, s.identity)
-	return s.expect(err, model.CodeReplayed, "the token of the publish above, once more")
-}
-
-// editedFile changes one byte of the wheel after its digest was taken.
-func (s *scenario) editedFile(ctx context.Context) (string, error) {
-	contentType, form, err := edited(s.files["acme-widget 1.1"])
-	if err != nil {
-		return "", err
-	}
-	return s.expect(s.uploadFresh(ctx, contentType, form), model.CodeDigestMismatch, "one byte of acme-widget 1.1 changed on the way")
-}
-
-func edited(f wheel.File) (contentType string, form []byte, err error) {
-	contentType, form = f.Form()
-	at := bytes.Index(form, f.Data)
-	if at < 0 {
-		return "", nil, errors.New("the form does not hold the wheel")
-	}
-	form[at+len(f.Data)/2] ^= 1
-	return contentType, form, nil
-}
-
-func (s *scenario) stolenPassword(ctx context.Context) (string, error) {
-	contentType, form := s.files["acme-widget 1.1"].Form()
-	err := s.upload(ctx, indexUser, s.password, contentType, form)
-	return s.expect(err, model.CodeTrustedPublishingOnly, "the registry's own, sent to the gateway")
-}
-
-func (s *scenario) revokedToken(ctx context.Context) (string, error) {
-	contentType, form := s.files["acme-widget 1.1"].Form()
-	err := s.upload(ctx, "__token__", s.publish, contentType, form)
-	return s.expect(err, model.CodeRevoked, "the one of the publish above")
-}
-
-// unchanged looks into the registry's own folder, behind the gateway's back. The registry clears a cut upload away after the
-// client has had its answer.
-func (s *scenario) unchanged(ctx context.Context) (string, error) {
-	err := eventually(ctx, func() error {
-		var names []string
-		if err := walkFiles(s.packages, func(name string) { names = append(names, name) }); err != nil {
-			return err
-		}
-		if want := s.files["acme-widget 1.0"].Name; len(names) != 1 || names[0] != want {
-			return fmt.Errorf("the registry holds %q, expected %q alone", names, want)
-		}
-		return nil
-	})
-	return "it holds the one wheel and nothing of the refused ones", err
-}
-
-func walkFiles(dir string, visit func(name string)) error {
-	entries, err := os.ReadDir(dir)
+// release does what a run of a job does: it has an identity token of its own, exchanges it where the client does, and publishes.
+func (s *scenario) release(ctx context.Context, job, pkg, version string) error {
+	identity, err := s.identityToken(ctx, job)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if e.IsDir() {
-			err = walkFiles(dir+string(os.PathSeparator)+e.Name(), visit)
-		} else {
-			visit(e.Name())
-		}
-		if err != nil {
-			return err
-		}
+	login, err := s.exchange(ctx, identity, pkg)
+	if err != nil {
+		return err
 	}
-	return nil
+	p, err := s.script.Build(pkg, version)
+	if err != nil {
+		return err
+	}
+	return s.script.Publish(ctx, s.client, login, p)
+}
+
+func (s *scenario) otherRepository(ctx context.Context) (string, error) {
+	err := s.release(ctx, strangerJob, s.script.Package, script.SecondVersion)
+	return s.expect(err, model.CodeNoMatchingPolicy, "the same workflow in mallory/widget")
+}
+
+func (s *scenario) otherPackage(ctx context.Context) (string, error) {
+	err := s.release(ctx, releaseJob, s.script.Other, script.FirstVersion)
+	return s.expect(err, model.CodeNoMatchingPolicy, s.script.Other+", which no policy gives to acme/widget")
+}
+
+func (s *scenario) replayed(ctx context.Context) (string, error) {
+	if s.script.Exchange != nil {
+		_, err := s.exchange(ctx, s.identity, s.script.Package)
+		return s.expect(err, model.CodeReplayed, "the token of the publish above, once more")
+	}
+	again := s.script.Replay
+	if again.Name == "" {
+		again = script.Release{Name: s.script.Package, Version: script.SecondVersion}
+	}
+	p, err := s.script.Build(again.Name, again.Version)
+	if err != nil {
+		return "", err
+	}
+	err = s.script.Publish(ctx, s.client, script.Login{Password: s.identity}, p)
+	return s.expect(err, model.CodeReplayed, "the token of the publish above, for "+again.Name+" "+again.Version)
+}
+
+// try makes an attempt of the ecosystem's own with a login of another run.
+func (s *scenario) try(ctx context.Context, trial script.Trial) (string, error) {
+	identity, err := s.identityToken(ctx, releaseJob)
+	if err != nil {
+		return "", err
+	}
+	login, err := s.exchange(ctx, identity, s.script.Package)
+	if err != nil {
+		return "", fmt.Errorf("a login of another run: %v", err) //nolint:errorlint // a refusal of the exchange is not the one that is expected
+	}
+	p, err := s.script.Build(s.script.Package, script.SecondVersion)
+	if err != nil {
+		return "", err
+	}
+	return s.expect(trial.Try(ctx, s.client, login, p), trial.Code, trial.Detail)
+}
+
+func (s *scenario) stolenPassword(ctx context.Context) (string, error) {
+	p, err := s.script.Build(s.script.Package, script.SecondVersion)
+	if err != nil {
+		return "", err
+	}
+	login, whose := script.Login{User: s.store.User, Password: s.store.Password}, "a person's"
+	if login.Password == "" {
+		login.Password, whose = s.store.Secret, "the registry's own"
+	}
+	return s.expect(s.script.Publish(ctx, s.client, login, p), model.CodeTrustedPublishingOnly, whose+", sent to the gateway")
+}
+
+func (s *scenario) revokedToken(ctx context.Context) (string, error) {
+	p, err := s.script.Build(s.script.Package, script.SecondVersion)
+	if err != nil {
+		return "", err
+	}
+	return s.expect(s.script.Publish(ctx, s.client, s.login, p), model.CodeRevoked, "the one of the publish above")
+}
+
+// unchanged looks into the registry behind the gateway's back. The registry clears a cut upload away after the client has had its
+// answer.
+func (s *scenario) unchanged(ctx context.Context) (string, error) {
+	err := eventually(ctx, func() error {
+		now, err := s.store.Stored()
+		if err == nil && !slices.Equal(now, s.stored) {
+			err = fmt.Errorf("the registry holds %q, expected %q alone", now, s.stored)
+		}
+		return err
+	})
+	return "it holds " + s.first.File + " and nothing of the refused ones", err
 }

@@ -1,6 +1,6 @@
-// Package index is a small Python package index for demonstrations and tests: the legacy upload, simple pages and files on disk.
+// Package pypi is the PyPI part of the demo, and its small Python package index: the legacy upload, simple pages and files on disk.
 // It is as plain as the registries that teams run: one password publishes everything.
-package index
+package pypi
 
 import (
 	"crypto/sha256"
@@ -90,6 +90,16 @@ func (x *Index) Files() []File {
 	}
 	slices.SortFunc(out, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// onDisk lists the files in the folder, uploads under way among them.
+func (x *Index) onDisk() ([]string, error) {
+	entries, err := os.ReadDir(x.files)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
 }
 
 // load reads the folder, and removes what an interrupted upload left.

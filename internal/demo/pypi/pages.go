@@ -1,4 +1,4 @@
-package index
+package pypi
 
 import (
 	"html/template"

@@ -1,4 +1,4 @@
-package index
+package pypi
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ func start(t *testing.T, dir string) (*Index, *httptest.Server) {
 	return x, s
 }
 
-func build(t *testing.T, version string) wheel.File {
+func built(t *testing.T, version string) wheel.File {
 	t.Helper()
 	f, err := wheel.Release{Name: "acme-widget", Version: version}.Wheel()
 	if err != nil {
@@ -80,7 +80,7 @@ func get(t *testing.T, url string) (int, string) {
 func TestPublishAndInstallPages(t *testing.T) {
 	dir := t.TempDir()
 	x, s := start(t, dir)
-	first, second := build(t, "1.0"), build(t, "2.0")
+	first, second := built(t, "1.0"), built(t, "2.0")
 	for f, auth := range map[*wheel.File]func(*http.Request){&first: basic, &second: bearer} {
 		contentType, body := f.Form()
 		if status, text := post(t, s.URL, contentType, bytes.NewReader(body), auth); status != http.StatusOK {
@@ -110,7 +110,7 @@ func TestPublishAndInstallPages(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	f := build(t, "1.0")
+	f := built(t, "1.0")
 	contentType, form := f.Form()
 	body := string(form)
 	tests := []struct {
@@ -156,7 +156,7 @@ func empty(t *testing.T, x *Index, dir string) {
 
 func TestRefusesASecondUpload(t *testing.T) {
 	x, s := start(t, t.TempDir())
-	f := build(t, "1.0")
+	f := built(t, "1.0")
 	contentType, body := f.Form()
 	for _, want := range []int{http.StatusOK, http.StatusConflict} {
 		if status, text := post(t, s.URL, contentType, bytes.NewReader(body), basic); status != want {
@@ -201,7 +201,7 @@ func abort(t *testing.T, missing int) {
 		x.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
-	f := build(t, "1.0")
+	f := built(t, "1.0")
 	contentType, body := f.Form()
 	post(t, s.URL, contentType, &failing{rest: body[:len(body)-missing]}, basic)
 	<-done
