@@ -13,6 +13,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/distribution"
 	"github.com/trustpub/trustpub/internal/credential/gitea"
 	"github.com/trustpub/trustpub/internal/credential/static"
+	"github.com/trustpub/trustpub/internal/credential/verdaccio"
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
@@ -49,6 +50,7 @@ func init() {
 	RegisterCredential(devpi.Kind)
 	RegisterCredential(distribution.Kind)
 	RegisterCredential(gitea.Kind)
+	RegisterCredential(verdaccio.Kind)
 
 	RegisterStore(local.Kind)
 	RegisterStore(memory.Kind)

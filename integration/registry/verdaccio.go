@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -34,11 +35,14 @@ log: {type: stdout, format: pretty, level: http}
 // Verdaccio is a running npm registry.
 type Verdaccio struct {
 	*Registry
+	// Login is the directive with which the gateway logs in itself, instead of holding a token.
+	Login   string
 	process *process.Process
 }
 
-// StartVerdaccio starts an empty registry in a new folder, with one user; its Files are the archives by path.
-func StartVerdaccio(ctx context.Context, dir string) (*Verdaccio, error) {
+// StartVerdaccio starts an empty registry in a new folder, with one user; its Files are the archives by path. Lines are further lines
+// of its configuration.
+func StartVerdaccio(ctx context.Context, dir string, lines ...string) (*Verdaccio, error) {
 	program, err := toolbox.Verdaccio.Program(ctx, "verdaccio")
 	if err != nil {
 		return nil, err
@@ -51,7 +55,7 @@ func StartVerdaccio(ctx context.Context, dir string) (*Verdaccio, error) {
 	if err := os.MkdirAll(storage, 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(config, fmt.Appendf(nil, verdaccioConf, dir), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, verdaccioConf+strings.Join(lines, "\n"), dir), 0o600); err != nil {
 		return nil, err
 	}
 	addr := "127.0.0.1:" + strconv.Itoa(port)
@@ -65,15 +69,16 @@ func StartVerdaccio(ctx context.Context, dir string) (*Verdaccio, error) {
 		return nil, err
 	}
 	token, err := login(ctx, http.MethodPut, "http://"+addr+"/-/user/org.couchdb.user:"+verdaccioUser, `{"name":"`+verdaccioUser+`","password":"`+verdaccioPassword+`"}`)
-	secret := filepath.Join(dir, "verdaccio-token")
+	secret, password := filepath.Join(dir, "verdaccio-token"), filepath.Join(dir, "verdaccio-password")
 	if err == nil {
-		err = os.WriteFile(secret, []byte(token+"\n"), 0o600)
+		err = errors.Join(os.WriteFile(secret, []byte(token+"\n"), 0o600), os.WriteFile(password, []byte(verdaccioPassword+"\n"), 0o600))
 	}
 	if err != nil {
 		p.Stop()
 		return nil, err
 	}
-	return &Verdaccio{process: p, Registry: &Registry{
+	loginDirective := "credential verdaccio {\n\turl http://" + addr + "\n\tuser " + verdaccioUser + "\n\tpassword {file." + password + "}\n}"
+	return &Verdaccio{process: p, Login: loginDirective, Registry: &Registry{
 		Kind: "verdaccio", Addr: addr, Path: "/", User: verdaccioUser, Password: token,
 		Credential: "credential static {\n\tbearer {file." + secret + "}\n}",
 		Secrets:    []string{verdaccioPassword, token},
