@@ -175,6 +175,12 @@ func TestInspectAcceptsRealArchives(t *testing.T) {
 	}
 }
 
+// edited changes a byte of a zip, so many bytes behind the only place where a text stands.
+func edited(file []byte, text string, at int, b byte) []byte {
+	file[bytes.Index(file, []byte(text))+at] = b
+	return file
+}
+
 const goodMetadata = "Metadata-Version: 2.1\nName: acme-widget\nVersion: 1.0\n\nText\nName: evil\n"
 
 func TestInspect(t *testing.T) {
@@ -199,6 +205,8 @@ func TestInspect(t *testing.T) {
 		{"an sdist with egg-info", sdist, tarOf(t, entry{"acme_widget-1.0/acme.egg-info/PKG-INFO", "Name: x"}, entry{root, goodMetadata}), ""},
 		{"an old sdist folder", sdist, tarOf(t, entry{"acme-widget-1.0/PKG-INFO", goodMetadata}), ""},
 		{"a zipped sdist", zipped, zipOf(t, entry{root, goodMetadata}), ""},
+		{"names that differ in case", wheelFile, zipOf(t, entry{info, goodMetadata}, entry{"acme/xt_MARK.h", "x"}, entry{"acme/xt_mark.h", "y"}), ""},
+		{"percent signs", wheelFile, zipOf(t, entry{info, goodMetadata}, entry{"acme/100%.txt", "x"}), ""},
 
 		{"another name", wheelFile, zipOf(t, entry{info, meta("acme-widget", "evil")}), model.CodePackageMismatch},
 		{"another version", wheelFile, zipOf(t, entry{info, meta("1.0", "1.1")}), model.CodePackageMismatch},
@@ -227,6 +235,12 @@ func TestInspect(t *testing.T) {
 		{"a zip with text behind it", wheelFile, append(zipOf(t, entry{info, goodMetadata}), 'x'), model.CodePackageMismatch},
 		{"another local name", wheelFile, bytes.Replace(zipOf(t, entry{info, goodMetadata}), []byte("METADATA"), []byte("METADATX"), 1), model.CodePackageMismatch},
 		{"a damaged zip", wheelFile, bytes.Replace(zipOf(t, entry{info, goodMetadata}), []byte(info), []byte(strings.ToUpper(info)), 1), model.CodePackageMismatch},
+		{"a file twice", wheelFile, zipOf(t, entry{info, goodMetadata}, entry{"acme/x.py", "x"}, entry{"acme/x.py", "y"}), model.CodePackageMismatch},
+		{"a zip behind a zip", wheelFile, append(zipOf(t, entry{info, goodMetadata}), zipOf(t, entry{info, meta("acme-widget", "evil")})...), model.CodePackageMismatch},
+		{"text behind a zip", wheelFile, append(zipOf(t, entry{info, goodMetadata}), "text"...), model.CodePackageMismatch},
+		{"two sizes", wheelFile, edited(zipOf(t, entry{info, goodMetadata}), "PK\x07\x08", 8, 9), model.CodePackageMismatch},
+		{"encrypted", wheelFile, edited(zipOf(t, entry{info, goodMetadata}), "PK\x01\x02", 8, 9), model.CodePackageMismatch},
+		{"a comment", wheelFile, append(edited(zipOf(t, entry{info, goodMetadata}), "PK\x05\x06", 20, 1), 'x'), model.CodePackageMismatch},
 		{"a wheel as sdist", sdist, zipOf(t, entry{root, goodMetadata}), model.CodeMalformedUpload},
 		{"an sdist with two PKG-INFO", sdist, tarOf(t, entry{root, goodMetadata}, entry{root, goodMetadata}), model.CodePackageMismatch},
 		{"an sdist of two folders", sdist, tarOf(t, entry{root, goodMetadata}, entry{"evil-1.0/PKG-INFO", goodMetadata}), model.CodePackageMismatch},
