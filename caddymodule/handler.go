@@ -202,10 +202,9 @@ func (h *Handler) warnAboutLogs(ctx caddy.Context) {
 		if server.Logs.ShouldLogCredentials {
 			h.app.warnOnce("the access log shows credentials: remove log_credentials (should_log_credentials), or every token and password of a publisher is written to it", "server", name)
 		}
-		for i := range h.Registries {
-			for _, header := range h.Registries[i].credentialHeaders() {
-				h.app.warnOnce("the access log shows the credential header "+header+" unless its format leaves it out: \"format filter\" with \"request>headers>"+header+" delete\"", "server", name)
-			}
+		if len(h.Registries) > 0 {
+			h.app.warnOnce("the access log shows headers in which clients send credentials, unless its format leaves them out: \"format filter\" with \"request>headers>NAME delete\" for each (docs/operations.md, Logs)",
+				"server", name, "headers", strings.Join(shownHeaders(h.Registries), " "))
 		}
 	}
 }

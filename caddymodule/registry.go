@@ -188,18 +188,17 @@ func (r *Registry) source(ctx caddy.Context, logger *slog.Logger) (credential.So
 // redacted are the request headers that Caddy's logs hide.
 var redacted = map[string]bool{"Authorization": true, "Proxy-Authorization": true, "Cookie": true}
 
-// credentialHeaders are the headers that may hold a credential and that Caddy's logs show.
-func (r *Registry) credentialHeaders() []string {
-	var shown []string
-	for _, header := range r.resolved.Ecosystem.Carriers() {
-		if header = http.CanonicalHeaderKey(header); !redacted[header] {
-			shown = append(shown, header)
-		}
+// shownHeaders are the headers that may hold a credential, for one registry or another, and that Caddy's logs show.
+func shownHeaders(registries []Registry) []string {
+	all := append(gateway.CredentialHeaders(), "X-Trustpub-Identity") // the last beside a foreign credential
+	for i := range registries {
+		all = append(all, registries[i].resolved.Ecosystem.Carriers()...)
 	}
-	if r.resolved.Mode != gateway.ModeEnforce {
-		shown = append(shown, "X-Trustpub-Identity") // an identity token beside a foreign credential
+	for i, header := range all {
+		all[i] = http.CanonicalHeaderKey(header)
 	}
-	return shown
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(header string) bool { return redacted[header] })
 }
 
 // audiences are the defaults and the operator's own.

@@ -278,18 +278,3 @@ func TestNotStarted(t *testing.T) {
 		t.Errorf("got %v with %v, expected 503 with Retry-After", err, rec.Header())
 	}
 }
-
-// Access logs that would show a credential are warned about, once.
-func TestWarnsAboutLoggedCredentials(t *testing.T) {
-	r := newRig(t, answer(http.StatusOK))
-	r.mustLoad(strings.Replace(r.caddyfile("", "mode observe", ""), "\tmetrics\n", "\tmetrics\n\tservers {\n\t\tlog_credentials\n\t}\n", 1))
-	if err := caddy.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	log := r.read("caddy.log")
-	for _, want := range []string{"the access log shows credentials", "X-Trustpub-Identity"} {
-		if n := strings.Count(log, want); want == "the access log shows credentials" && n != 1 || n == 0 {
-			t.Errorf("the log has %q %d times", want, n)
-		}
-	}
-}

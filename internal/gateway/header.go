@@ -36,6 +36,9 @@ var credentialHeaders = []string{
 	"Authorization", "X-Devpi-Auth", "X-Jfrog-Art-Api", "X-Nuget-Apikey", "Private-Token", "Job-Token", "Deploy-Token", "X-Api-Key", "Cookie",
 }
 
+// CredentialHeaders are the headers that are read as credentials whatever the ecosystem, which adds its own.
+func CredentialHeaders() []string { return slices.Clone(credentialHeaders) }
+
 // credentialKeys are query keys that one registry or another reads as a credential.
 var credentialKeys = []string{"token", "access_token", "job_token", "private_token", "api_key", "apikey", "auth"}
 
