@@ -113,8 +113,13 @@ func mavenErrors(output string) string {
 	return output
 }
 
+// basicAs is a Basic credential.
+func basicAs(user, password string) http.Header {
+	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))}}
+}
+
 func basic(password string) http.Header {
-	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("__token__:"+password))}}
+	return basicAs("__token__", password)
 }
 
 // TestMavenRefusals are requests that no client makes: each with the code that names what is wrong, and an unchanged store.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ const (
 	webdavPassword = "canary-webdav-password-7Qm2"
 )
 
-// nginxConf is a store of files that anybody may read and one user may write. It checks nothing, and replaces what it has.
+// nginxConf is an nginx with one server.
 const nginxConf = `daemon off;
 pid nginx.pid;
 error_log stderr warn;
@@ -33,21 +34,34 @@ http {
 	fastcgi_temp_path tmp;
 	uwsgi_temp_path tmp;
 	scgi_temp_path tmp;
-	client_max_body_size 0;
-	server {
-		listen 127.0.0.1:%d;
-		root files;
-		location / {
-			dav_methods PUT DELETE MKCOL COPY MOVE;
-			create_full_put_path on;
-			limit_except GET HEAD {
-				auth_basic store;
-				auth_basic_user_file users;
-			}
-		}
-	}
+%s
 }
 `
+
+// The places in the configuration that docs/registries/webdav.md shows, which is also the form of that of the tests.
+const (
+	shownListen = "127.0.0.1:8080"
+	shownFiles  = "/srv/files"
+	shownTmp    = "/srv/tmp"
+	shownUsers  = "/etc/nginx/store-users"
+)
+
+// willing is a store of files that anybody may read and one user may write. It checks nothing, replaces what it has, and does all that
+// WebDAV can do, so that what stays undone was refused by the gateway.
+const willing = `server {
+	listen ` + shownListen + `;
+	root ` + shownFiles + `;
+	client_max_body_size 0;
+	client_body_temp_path ` + shownTmp + `;
+	location / {
+		dav_methods PUT DELETE MKCOL COPY MOVE;
+		create_full_put_path on;
+		limit_except GET HEAD {
+			auth_basic store;
+			auth_basic_user_file ` + shownUsers + `;
+		}
+	}
+}`
 
 // WebDAV is a running store of files.
 type WebDAV struct {
@@ -55,8 +69,13 @@ type WebDAV struct {
 	process *process.Process
 }
 
-// StartWebDAV starts an empty store in a new folder; its Files are by path below it.
+// StartWebDAV starts an empty store in a new folder, which is willing to do everything; its Files are by path below it.
 func StartWebDAV(ctx context.Context, dir string) (*WebDAV, error) {
+	return StartNginx(ctx, dir, willing)
+}
+
+// StartNginx is StartWebDAV with a server block as docs/registries/webdav.md shows it.
+func StartNginx(ctx context.Context, dir, server string) (*WebDAV, error) {
 	program, err := toolbox.Nginx.Program(ctx)
 	if err != nil {
 		return nil, err
@@ -69,15 +88,22 @@ func StartWebDAV(ctx context.Context, dir string) (*WebDAV, error) {
 	if os.Geteuid() == 0 {
 		user = "user root;" // else its workers may not write into the test's folder
 	}
-	files, secret := filepath.Join(dir, "files"), filepath.Join(dir, "webdav-password")
-	for _, folder := range []string{files, filepath.Join(dir, "tmp")} {
+	hash := exec.CommandContext(ctx, "openssl", "passwd", "-apr1", "-stdin")
+	hash.Stdin = strings.NewReader(webdavPassword + "\n")
+	hashed, err := hash.Output()
+	if err != nil {
+		return nil, fmt.Errorf("openssl passwd: %w", err)
+	}
+	files, tmp, users, secret := filepath.Join(dir, "files"), filepath.Join(dir, "tmp"), filepath.Join(dir, "users"), filepath.Join(dir, "webdav-password")
+	for _, folder := range []string{files, tmp} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return nil, err
 		}
 	}
+	own := strings.NewReplacer(shownListen, "127.0.0.1:"+strconv.Itoa(port), shownFiles, files, shownTmp, tmp, shownUsers, users)
 	for path, text := range map[string]string{
-		filepath.Join(dir, "nginx.conf"): fmt.Sprintf(nginxConf, user, port),
-		filepath.Join(dir, "users"):      webdavUser + ":{PLAIN}" + webdavPassword + "\n",
+		filepath.Join(dir, "nginx.conf"): fmt.Sprintf(nginxConf, user, own.Replace(server)),
+		users:                            webdavUser + ":" + string(hashed),
 		secret:                           webdavPassword + "\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
