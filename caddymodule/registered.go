@@ -11,6 +11,7 @@ import (
 	auditlog "github.com/trustpub/trustpub/internal/audit/log"
 	"github.com/trustpub/trustpub/internal/credential/devpi"
 	"github.com/trustpub/trustpub/internal/credential/distribution"
+	"github.com/trustpub/trustpub/internal/credential/exec"
 	"github.com/trustpub/trustpub/internal/credential/gitea"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/credential/verdaccio"
@@ -51,6 +52,7 @@ func init() {
 	RegisterCredential(distribution.Kind)
 	RegisterCredential(gitea.Kind)
 	RegisterCredential(verdaccio.Kind)
+	RegisterCredential(exec.Kind)
 
 	RegisterStore(local.Kind)
 	RegisterStore(memory.Kind)

@@ -5,10 +5,8 @@ package static
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/model"
@@ -79,12 +77,12 @@ func (c *Config) source() (*source, error) {
 	switch {
 	case c.Basic != nil:
 		user := c.Basic.User
-		if err := checkUser(user); err != nil {
+		if err := credential.CheckUser(user); err != nil {
 			return nil, fmt.Errorf("basic: %w", err)
 		}
 		return checked("basic", c.Basic.Password, func(v string) model.Credential { return model.Basic(user, v) })
 	case c.Header != nil:
-		name, err := checkHeader(c.Header.Name)
+		name, err := credential.CheckHeader(c.Header.Name)
 		if err != nil {
 			return nil, fmt.Errorf("header: %w", err)
 		}
@@ -130,61 +128,8 @@ func (s *source) value() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if v != strings.TrimSpace(v) {
-		return "", fmt.Errorf("secret %s begins or ends with a space", s.secret)
-	}
-	for i := range len(v) {
-		if v[i] < ' ' || v[i] == 0x7f {
-			return "", fmt.Errorf("secret %s has a control character", s.secret)
-		}
+	if err := credential.CheckValue(v); err != nil {
+		return "", fmt.Errorf("secret %s %w", s.secret, err)
 	}
 	return v, nil
-}
-
-func checkUser(user string) error {
-	switch {
-	case user == "":
-		return errors.New("the user is empty")
-	case strings.Contains(user, ":"):
-		return fmt.Errorf("the user is %q, expected a name without a colon, which ends it in a Basic credential", user)
-	case strings.ContainsAny(user, "{}"):
-		return fmt.Errorf("the user is %q, expected a plain name: placeholders are for the secret only", user)
-	case strings.ContainsFunc(user, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return errors.New("the user has a control character")
-	}
-	return nil
-}
-
-// refusedHeaders belong to the transport, to the body, or to the registry's idea of its own address; none is a credential.
-var refusedHeaders = map[string]bool{
-	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Transfer-Encoding": true,
-	"Upgrade": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Alt-Svc": true, "Http2-Settings": true,
-	"Host": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true, "Expect": true, "Via": true,
-	"Forwarded": true, "X-Outside-Url": true,
-}
-
-// checkHeader returns the canonical name.
-func checkHeader(name string) (string, error) {
-	if name == "" {
-		return "", errors.New("the name is empty")
-	}
-	for i := range len(name) {
-		if c := name[i]; !isTokenChar(c) {
-			return "", fmt.Errorf("the name is %q, expected letters, digits and dashes", name)
-		}
-	}
-	canonical := http.CanonicalHeaderKey(name)
-	if refusedHeaders[canonical] || strings.HasPrefix(canonical, "X-Forwarded-") || strings.HasPrefix(canonical, "X-Trustpub-") {
-		return "", fmt.Errorf("the name is %q, which belongs to the transport or to the gateway, expected a header in which the registry reads a credential", name)
-	}
-	return canonical, nil
-}
-
-// isTokenChar is tchar of RFC 9110, 5.6.2.
-func isTokenChar(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return true
-	}
-	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
