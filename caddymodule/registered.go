@@ -13,6 +13,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/distribution"
 	"github.com/trustpub/trustpub/internal/credential/exec"
 	"github.com/trustpub/trustpub/internal/credential/gitea"
+	"github.com/trustpub/trustpub/internal/credential/http"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/credential/verdaccio"
 	"github.com/trustpub/trustpub/internal/ecosystem"
@@ -53,6 +54,7 @@ func init() {
 	RegisterCredential(gitea.Kind)
 	RegisterCredential(verdaccio.Kind)
 	RegisterCredential(exec.Kind)
+	RegisterCredential(http.Kind)
 
 	RegisterStore(local.Kind)
 	RegisterStore(memory.Kind)

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +103,44 @@ func TestGiteaTokens(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{want[0]: true, want[1]: true, want[2]: true}, names); diff != "" {
 		t.Errorf("the bot's tokens (-want +got):\n%s", diff)
 	}
+}
+
+// TestGiteaByHTTP: the same by the source for any API, as docs/registries/http.md configures it.
+func TestGiteaByHTTP(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/registries/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile(`(?s)credential http \{\n.*?\n\t\t\t\}`).Find(page)
+	if shown == nil {
+		t.Fatal("docs/registries/http.md has no credential")
+	}
+	reg := newGitea(t, "generic")
+	secret := regexp.MustCompile(`\{file\.[^}]*\}`).FindString(reg.Credential)
+	reg.Credential = strings.NewReplacer("gitea:3000", reg.Addr, "acme-bot", reg.User, "{file./run/secrets/gitea-password}", secret).Replace(string(shown))
+	r := startRig(t, reg, withEcosystem("generic"), withPolicy("widget.yaml", widgetPolicy), withLines("layout /{package}/{version}/{file}"))
+	path := reg.Path + "acme-widget/1.0/x.tar.gz"
+	if a := r.send(t, http.MethodPut, path, bearer(r.identity(nil)), []byte("x")); a.Status != http.StatusCreated {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	r.stores(t, "acme-widget/1.0/x.tar.gz")
+	r.onlyForeign(t)
+	server, err := shared.gitea()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, _, _ := strings.Cut(strings.TrimPrefix(reg.Path, "/api/packages/"), "/")
+	if err := server.Hide(t.Context(), owner); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.send(t, http.MethodGet, path, nil, nil); a.Status == http.StatusOK {
+		t.Error("a stranger reads what is private")
+	}
+	if a := r.send(t, http.MethodGet, path, bearer(r.identity(nil)), nil); a.Status != http.StatusOK || a.Body != "x" {
+		t.Errorf("got %d %q, expected the file", a.Status, a.Body)
+	}
+	r.onlyForeign(t)
 }
 
 // TestGiteaPrivateRead: whoever may publish a package may read it, with a token that only reads.
