@@ -18,6 +18,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/trustpub/trustpub/internal/demo/cargo"
+	"github.com/trustpub/trustpub/internal/demo/generic"
+	"github.com/trustpub/trustpub/internal/demo/maven"
 	"github.com/trustpub/trustpub/internal/demo/npm"
 	"github.com/trustpub/trustpub/internal/demo/oci"
 	"github.com/trustpub/trustpub/internal/demo/pypi"
@@ -25,7 +28,9 @@ import (
 )
 
 // scripts are the ecosystems that the demo can show; the first is the default.
-var scripts = []*script.Script{&pypi.Script, &npm.Script, &oci.Script}
+var scripts = []*script.Script{
+	&pypi.Script, &npm.Script, &cargo.Script, &oci.Script, &maven.Script, &generic.Script,
+}
 
 // All is the name that stands for every ecosystem, one after the other.
 const All = "all"

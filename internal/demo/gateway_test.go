@@ -25,6 +25,9 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/distribution"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
+	"github.com/trustpub/trustpub/internal/ecosystem/generic"
+	"github.com/trustpub/trustpub/internal/ecosystem/maven"
 	"github.com/trustpub/trustpub/internal/ecosystem/npm"
 	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
@@ -129,7 +132,9 @@ type site struct {
 }
 
 // ecosystems are those that the demo can show.
-var ecosystems = map[string]ecosystem.Kind{"pypi": pypi.Kind, "npm": npm.Kind, "oci": oci.Kind}
+var ecosystems = map[string]ecosystem.Kind{
+	"pypi": pypi.Kind, "npm": npm.Kind, "cargo": cargo.Kind, "oci": oci.Kind, "maven": maven.Kind, "generic": generic.Kind,
+}
 
 // sourceOf is the configuration of a credential.
 func sourceOf(source string, option []string, secret model.Secret) (credential.Config, error) {
