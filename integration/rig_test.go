@@ -98,6 +98,14 @@ func withIssuer(lines ...string) option {
 	return func(_ *rig, c *gateway.Config, _ map[string]string) { c.Issuers = lines }
 }
 
+// withNode makes the gateway one of several behind a balancer, with a common storage.
+func withNode(balancer int, storage string, lines ...string) option {
+	return func(_ *rig, c *gateway.Config, _ map[string]string) {
+		c.Sites[0].Behind, c.Storage = balancer, storage
+		c.Global = append(c.Global, lines...)
+	}
+}
+
 // withEcosystem makes the registry one of another protocol than Python's.
 func withEcosystem(name string) option {
 	return func(_ *rig, c *gateway.Config, _ map[string]string) { c.Sites[0].Ecosystem = name }

@@ -15,8 +15,8 @@ type Site struct {
 	Name     string
 	// Ecosystem is the registry's; empty: pypi.
 	Ecosystem string
-	// Port is where the site listens.
-	Port int
+	// Port is where the site listens, Behind the port that clients know where that is a balancer's.
+	Port, Behind int
 	// Mode is enforce, claimed or observe; empty: the default.
 	Mode string
 	// Upstream replaces the registry's own address: a tap, or a port where nothing listens.
@@ -28,10 +28,18 @@ type Site struct {
 }
 
 // Public is the URL that clients upload to.
-func (s Site) Public() string { return fmt.Sprintf("https://localhost:%d%s", s.Port, s.Registry.Path) }
+func (s Site) Public() string { return "https://" + s.Host() + s.Registry.Path }
 
-// Host is the site's host and port.
-func (s Site) Host() string { return fmt.Sprintf("localhost:%d", s.Port) }
+// Host is the site's host and port as clients know them.
+func (s Site) Host() string {
+	if s.Behind != 0 {
+		return fmt.Sprintf("localhost:%d", s.Behind)
+	}
+	return s.address()
+}
+
+// address is where the site listens.
+func (s Site) address() string { return fmt.Sprintf("localhost:%d", s.Port) }
 
 // Config is a gateway's configuration.
 type Config struct {
@@ -40,11 +48,17 @@ type Config struct {
 	Issuers []string
 	// Global are further lines of the global option.
 	Global []string
+	// Storage is the folder of Caddy's storage; empty: one of the gateway's own.
+	Storage string
 }
 
 // caddyfile writes the configuration for a folder. Everything that the gateway keeps is below the folder.
 func (c Config) caddyfile(dir string, admin int, pki *PKI) string {
 	var b strings.Builder
+	storage := c.Storage
+	if storage == "" {
+		storage = filepath.Join(dir, "storage")
+	}
 	fmt.Fprintf(&b, `{
 	admin 127.0.0.1:%d
 	default_bind 127.0.0.1
@@ -63,7 +77,7 @@ func (c Config) caddyfile(dir string, admin int, pki *PKI) string {
 	trusted_publishing {
 		policies %s
 		audit %s
-`, admin, filepath.Join(dir, "storage"), filepath.Join(dir, "caddy.log"), filepath.Join(dir, "policies"), filepath.Join(dir, "audit.jsonl"))
+`, admin, storage, filepath.Join(dir, "caddy.log"), filepath.Join(dir, "policies"), filepath.Join(dir, "audit.jsonl"))
 	for _, line := range append(append([]string{}, c.Issuers...), c.Global...) {
 		b.WriteString(indent(2, line))
 	}
@@ -83,7 +97,7 @@ func (c Config) site(b *strings.Builder, s Site, pki *PKI) {
 	if ecosystem == "" {
 		ecosystem = "pypi"
 	}
-	fmt.Fprintf(b, "\nhttps://%s {\n\ttls %s %s\n\tlog\n\ttrusted_publishing {\n", s.Host(), pki.ChainFile, pki.KeyFile)
+	fmt.Fprintf(b, "\nhttps://%s {\n\ttls %s %s\n\tlog\n\ttrusted_publishing {\n", s.address(), pki.ChainFile, pki.KeyFile)
 	for _, other := range s.Beside {
 		fmt.Fprintf(b, "\t\tregistry %s %s https://%s%s {\n%s\t\t}\n", other.Name, other.Ecosystem, s.Host(), other.Registry.Path, indent(3, other.Registry.Credential))
 	}

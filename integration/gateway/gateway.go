@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -44,9 +45,14 @@ func New(program, dir string, pki *PKI, config Config, policies map[string]strin
 		return nil, err
 	}
 	g := &Gateway{Dir: dir, PKI: pki, program: program, admin: admin, config: config}
-	g.client = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: pki.Pool, MinVersion: tls.VersionTLS12},
-	}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pki.Pool, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 64}
+	if len(config.Sites) == 1 && config.Sites[0].Behind != 0 {
+		// A balancer that has chosen this gateway.
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, config.Sites[0].address())
+		}
+	}
+	g.client = &http.Client{Timeout: time.Minute, Transport: transport}
 	for _, folder := range []string{"policies", "home"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
 			return nil, err
@@ -156,6 +162,9 @@ func (g *Gateway) WritePolicy(name, text string) error {
 func (g *Gateway) RemovePolicy(name string) error {
 	return os.Remove(filepath.Join(g.Dir, "policies", name))
 }
+
+// AdminAddr is the host and port of the admin API.
+func (g *Gateway) AdminAddr() string { return fmt.Sprintf("127.0.0.1:%d", g.admin) }
 
 func (g *Gateway) adminURL(path string) string {
 	return fmt.Sprintf("http://127.0.0.1:%d%s", g.admin, path)

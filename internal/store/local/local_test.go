@@ -20,7 +20,13 @@ import (
 	"github.com/trustpub/trustpub/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childFile); path != "" {
+		fmt.Fprintln(os.Stderr, child(path, os.Getenv(childRound)))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func openAt(t testing.TB, path string, opts Options) *Store {
 	t.Helper()

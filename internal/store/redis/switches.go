@@ -65,6 +65,7 @@ func (s *Store) RemoveSwitch(ctx context.Context, id string) (bool, error) {
 		if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 			return false, err
 		}
+		s.known.forget(id)
 		if text.Err() != nil {
 			return false, nil // there was none
 		}
@@ -122,6 +123,14 @@ type knownSwitches struct {
 	mu    sync.Mutex
 	since time.Time
 	all   []model.Switch
+}
+
+// forget keeps a switch that was removed here from being given to a server that has forgotten. Another gateway that has not read
+// the switches since may still give it back, within the seconds that takes.
+func (k *knownSwitches) forget(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.all = slices.DeleteFunc(slices.Clone(k.all), func(sw model.Switch) bool { return sw.ID() == id })
 }
 
 // restoreSwitches gives a server that has forgotten them the switches that this gateway knew: an order to stop something must
