@@ -123,6 +123,9 @@ func checkKey(key any) error {
 		if key.E < 3 || key.E%2 == 0 {
 			return errors.New("its public exponent is not an odd number from 3")
 		}
+		if factorable(key.N) {
+			return errors.New("its modulus is of a kind that can be factored (CVE-2017-15361), so it must be replaced")
+		}
 		return nil
 	case *ecdsa.PublicKey:
 		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() {
