@@ -313,7 +313,7 @@ func TestTimeout(t *testing.T) {
 		close(ended)
 		return true
 	})
-	i := newIssuer(t, Config{Provider: "github", URL: dev.URL()}, Options{Now: clock.now, fetchTimeout: 20 * time.Millisecond})
+	i := newIssuer(t, Config{Provider: "github", URL: dev.URL()}, Options{Now: clock.now, fetchTimeout: 500 * time.Millisecond})
 	r := &rig{Verifier: newVerifier(t, clock, i), clock: clock, dev: dev, issuer: i}
 	want(t, r.deny(t, r.token()), model.CodeIssuerUnavailable, "")
 	<-ended
