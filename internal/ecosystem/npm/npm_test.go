@@ -268,6 +268,33 @@ func TestPublishRefusals(t *testing.T) {
 	}
 }
 
+// TestAdvisoryManifestConfusion: every place of a document that names the package or its version says the same as the URL, the archive is
+// the one whose digest stands there, and no key is there twice, whatever its case or its spelling.
+func TestAdvisoryManifestConfusion(t *testing.T) {
+	for _, edit := range [][2]string{
+		{`{"_id":"@acme/widget"`, `{"_id":"@acme/evil"`},
+		{`,"name":"@acme/widget","desc`, `,"name":"@acme/evil","desc`},
+		{`{"name":"@acme/widget","version"`, `{"name":"@acme/evil","version"`},
+		{`"version":"1.0.0"`, `"version":"9.9.9"`},
+		{`"@acme/widget@1.0.0"`, `"@acme/evil@1.0.0"`},
+		{`"@acme/widget-1.0.0.tgz"`, `"@acme/evil-1.0.0.tgz"`},
+		{`"versions":{"1.0.0"`, `"versions":{"9.9.9"`},
+		{`"description":"x"`, `"Name":"@acme/evil"`},
+		{`"description":"x"`, `"NAME":"@acme/evil"`},
+		{`"description":"x"`, `"na\u006de":"@acme/evil"`},
+		{`"description":"x"`, `"Versions":{}`},
+		{`"integrity":"sha512-`, `"integrity":"sha512-AAAA`},
+	} {
+		doc := strings.Replace(document(), edit[0], edit[1], 1)
+		if doc == document() {
+			t.Fatalf("no %s", edit[0])
+		}
+		if _, _, _, err := scan(t, operation(t, "PUT", "/@acme%2fwidget", "publish"), doc, 64); ecosystemtest.Code(err) == "" {
+			t.Errorf("%s: %v", edit[1], err)
+		}
+	}
+}
+
 func TestContentType(t *testing.T) {
 	for value, good := range map[string]bool{
 		"": true, "application/json": true, "Application/JSON; Charset=UTF-8": true,

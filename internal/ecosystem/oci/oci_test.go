@@ -262,6 +262,27 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// TestAdvisoryManifestsOfTwoKinds (CVE-2021-41190): a manifest is an image or a list of images, whatever a reader believes first: the
+// header, the type inside, or the keys.
+func TestAdvisoryManifestsOfTwoKinds(t *testing.T) {
+	const byTag, listType = "PUT /v2/acme/widget/manifests/1.0.0", "application/vnd.oci.image.index.v1+json"
+	for name, tc := range map[string]struct{ contentType, body string }{
+		"keys of both":                {imageType, `{"schemaVersion":2,"config":{},"layers":[],"manifests":[]}`},
+		"keys of both, the other way": {listType, `{"manifests":[],"schemaVersion":2,"layers":[]}`},
+		"an old kind inside":          {listType, `{"manifests":[],"fsLayers":[]}`},
+		"an image that says list":     {imageType, `{"mediaType":"` + listType + `","config":{},"layers":[]}`},
+		"a list that says image":      {listType, `{"mediaType":"` + imageType + `","manifests":[]}`},
+		"two types":                   {imageType, `{"mediaType":"` + imageType + `","mediaType":"` + listType + `","layers":[]}`},
+		"two types, one escaped":      {imageType, `{"mediaType":"` + imageType + `","media\u0054ype":"` + listType + `","layers":[]}`},
+		"two types, in two cases":     {imageType, `{"mediaType":"` + imageType + `","mediatype":"` + listType + `","layers":[]}`},
+		"keys in another case":        {imageType, `{"layers":[],"MANIFESTS":[]}`},
+	} {
+		if _, _, _, err := scan(t, byTag, tc.contentType, tc.body, 7); ecosystemtest.Code(err) != model.CodeMalformedUpload && ecosystemtest.Code(err) != model.CodeDuplicateField {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestBlob(t *testing.T) {
 	const content = "a layer of an image"
 	sum, long := sha256.Sum256([]byte(content)), sha512.Sum512([]byte(content))

@@ -263,6 +263,31 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// TestAdvisoryArchivesReadInTwoWays (CVE-2025-62518, and what indexes refuse of zips since 2025): no archive has entries that one installer
+// sees and another does not.
+func TestAdvisoryArchivesReadInTwoWays(t *testing.T) {
+	const info, root = "acme_widget-1.0.dist-info/METADATA", "acme_widget-1.0/PKG-INFO"
+	evil := strings.Replace(goodMetadata, "acme-widget", "evil", 1)
+	good, other := zipOf(t, entry{info, goodMetadata}), zipOf(t, entry{info, evil})
+	for name, tc := range map[string]struct {
+		file string
+		data []byte
+	}{
+		"a size in a record":          {"acme_widget-1.0.tar.gz", sizeInRecord(t, root)},
+		"records for all entries":     {"acme_widget-1.0.tar.gz", recordsForAll(t, entry{root, goodMetadata}, entry{"acme_widget-1.0/x", evil})},
+		"two members":                 {"acme_widget-1.0.tar.gz", append(tarOf(t, entry{root, goodMetadata}), tarOf(t, entry{root, evil})...)},
+		"a zip behind another":        {wheelFile, append(bytes.Clone(other), good...)},
+		"a zip before another":        {wheelFile, append(bytes.Clone(good), other...)},
+		"a name that differs locally": {wheelFile, bytes.Replace(good, []byte("METADATA"), []byte("METADATX"), 1)},
+		"a name twice":                {wheelFile, zipOf(t, entry{info, goodMetadata}, entry{"a", "1"}, entry{"a", "2"})},
+	} {
+		body := plainHead() + filePart("content", tc.file, string(tc.data)) + plainEnd
+		if err := inspect(t, plainType, []byte(body)); code(t, err) == "" {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
 // TestInspectRefusesAnotherBody: a spool that is not what was judged is a defect, never an upload.
 func TestInspectRefusesAnotherBody(t *testing.T) {
 	p := index(t, true)
