@@ -55,6 +55,10 @@ type App struct {
 	// they are, which is right where the storage is private to this service.
 	TokenKey model.Secret `json:"token_key,omitempty"`
 
+	// Placeholders for secrets from which the signing keys of publish tokens are derived, in the place of keys in Caddy's storage: the
+	// first signs, all verify. Gateways that mount the same secret accept each other's tokens.
+	SigningKey []model.Secret `json:"signing_key,omitempty"`
+
 	// Where replay claims and revocations are kept. Default: local, a file in Caddy's data folder.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=trusted_publishing.stores inline_key=module"`
 
@@ -129,6 +133,14 @@ func (a *App) check() error {
 		a.TokenLifetime = model.Duration(defaultTokenLifetime)
 	case lifetime < time.Minute || lifetime > maxTokenLifetime:
 		return fmt.Errorf("token_lifetime is %s, expected 1m to 1h: a publish token is meant for one run of one job", lifetime)
+	}
+	if a.TokenKey != "" && len(a.SigningKey) > 0 {
+		return errors.New("both token_key and signing_key are set, expected one: token_key seals keys in the storage, and with signing_key none are there")
+	}
+	for _, secret := range a.SigningKey {
+		if err := secret.Validate(); err != nil {
+			return fmt.Errorf("signing_key: %w", err)
+		}
 	}
 	if a.Nodes < 0 || a.Nodes > maxNodes {
 		return fmt.Errorf("nodes is %d, expected 1 to %d: how many gateways share the registries", a.Nodes, maxNodes)

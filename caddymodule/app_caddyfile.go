@@ -49,6 +49,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //		token_lifetime DURATION
 //		token_key      SECRET
+//		signing_key    SECRET...
 //		nodes          NUMBER
 //		store          MODULE [ARGS...] { ... }
 //		audit          PATH
@@ -85,6 +86,11 @@ func (a *App) option(d *caddyfile.Dispenser) error {
 			a.TokenKey = model.Secret(v)
 			return a.TokenKey.Validate()
 		})
+	case "signing_key":
+		if a.SigningKey != nil {
+			return d.Errf("signing_key is given twice: write all secrets in one line, the one that signs first")
+		}
+		return a.signingKeys(d)
 	case "nodes":
 		return once(d, name, a.Nodes != 0, func(v string) error {
 			n, err := strconv.Atoi(v)
@@ -106,7 +112,23 @@ func (a *App) option(d *caddyfile.Dispenser) error {
 		a.AuditRaw = append(a.AuditRaw, raw)
 		return err
 	default:
-		return d.Errf("unrecognized subdirective %q of %s: expected policies, issuer, token_lifetime, token_key, nodes, store or audit", name, appName)
+		return d.Errf("unrecognized subdirective %q of %s: expected policies, issuer, token_lifetime, token_key, signing_key, nodes, store or audit", name, appName)
+	}
+	return nil
+}
+
+// signingKeys reads the secrets of a line.
+func (a *App) signingKeys(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("signing_key needs at least one secret, as in {file./run/secrets/trustpub-signing-key}")
+	}
+	for _, arg := range args {
+		secret := model.Secret(arg)
+		if err := secret.Validate(); err != nil {
+			return d.Errf("signing_key: %v", err)
+		}
+		a.SigningKey = append(a.SigningKey, secret)
 	}
 	return nil
 }

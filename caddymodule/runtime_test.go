@@ -100,6 +100,11 @@ func TestLoadErrors(t *testing.T) {
 			name: "nodes with the memory store", want: "nodes is 3, and store memory is seen by one gateway only",
 			edit: func(r *rig) string { return r.caddyfile("nodes 3\nstore memory", "", "") },
 		},
+		{
+			name: "token key and signing key", want: "both token_key and signing_key are set, expected one",
+			edit: func(r *rig) string { return r.caddyfile("token_key {env.HOME}\nsigning_key {env.HOME}", "", "") },
+		},
+		{name: "signing key in JSON", want: "signing_key: a secret must be a placeholder", json: set(isApp, "signing_key", []any{"hunter2"})},
 		{name: "nodes in JSON", want: "nodes is 6379, expected 1 to 1000", json: set(isApp, "nodes", 6379)},
 		{
 			name: "store redis without an address", want: "store redis: no address is given",

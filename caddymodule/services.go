@@ -191,6 +191,7 @@ func (a *App) openIssuers(_ context.Context, s *services) error {
 func (a *App) openTokens(_ context.Context, s *services) error {
 	minter, err := publishtoken.New(publishtoken.Options{
 		Storage: a.ctx.Storage(), Logger: relayLogger, Lifetime: time.Duration(a.TokenLifetime), KeyFile: a.TokenKey,
+		Mounted: a.SigningKey,
 	})
 	s.tokens = minter
 	return err

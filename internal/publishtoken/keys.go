@@ -33,6 +33,9 @@ const (
 // signer returns the key that signs now, making or rotating it where that is due.
 func (m *Minter) signer(ctx context.Context) (*ring, key, error) {
 	now := m.now()
+	if m.mounted != nil {
+		return m.mounted.signer(now)
+	}
 	r, _ := m.current(ctx, now) // where it can't be read, the visit below says why
 	if r != nil {
 		if k, ok := r.newest(); ok && now.Sub(k.created) < rotateAfter {
@@ -63,6 +66,9 @@ type attempt struct {
 // verifier returns the key of that id. Errors are denials.
 func (m *Minter) verifier(ctx context.Context, kid string) (*ring, key, error) {
 	now := m.now()
+	if m.mounted != nil {
+		return m.derived(kid, now)
+	}
 	before := m.last.Load()
 	r, err := m.current(ctx, now)
 	if err != nil {
@@ -81,6 +87,18 @@ func (m *Minter) verifier(ctx context.Context, kid string) (*ring, key, error) {
 		r, err = m.reload(ctx, before)
 	}
 	m.missed.Store(now.UnixNano())
+	if err != nil {
+		return nil, key{}, unavailable(err)
+	}
+	if k, ok := m.live(r, kid, now); ok {
+		return r, k, nil
+	}
+	return nil, key{}, invalid(errors.New("its key id is unknown"))
+}
+
+// derived is verifier for mounted keys.
+func (m *Minter) derived(kid string, now time.Time) (*ring, key, error) {
+	r, err := m.mounted.keys(now, kid)
 	if err != nil {
 		return nil, key{}, unavailable(err)
 	}

@@ -1,5 +1,5 @@
 // Package publishtoken mints and verifies publish tokens: what a client gets for an identity token. They are stateless, so
-// any node that shares the gateway's storage accepts them: a compact EdDSA JWS that carries the verified claims of the
+// any node that shares the gateway's storage, or its mounted signing key, accepts them: a compact EdDSA JWS that carries the verified claims of the
 // identity token, because the policies of now judge them again at each use. Where a registry in scope has a source of credentials
 // that needs the identity token itself, it travels inside, sealed.
 //
@@ -58,6 +58,9 @@ type Options struct {
 	// KeyFile names a mounted secret of at least 32 bytes with which the stored keys are sealed; empty: they are stored as
 	// plainly as Caddy stores the keys of certificates.
 	KeyFile model.Secret
+	// Mounted are secrets of at least 32 bytes from which the keys are derived, in the place of stored ones: the first signs, all
+	// verify. The Storage is not used then.
+	Mounted []model.Secret
 }
 
 // Minter mints and verifies. It is safe for concurrent use.
@@ -67,6 +70,7 @@ type Minter struct {
 	now      func() time.Time
 	lifetime time.Duration
 	keyFile  model.Secret
+	mounted  *mounted // nil: the keys are stored
 
 	ring atomic.Pointer[ring]
 	// visit lets one goroutine at a time talk to the storage; the others wait for what it brings.
@@ -93,13 +97,27 @@ func New(o Options) (*Minter, error) {
 			return nil, fmt.Errorf("key file of the publish tokens: %w", err)
 		}
 	}
+	if o.KeyFile != "" && len(o.Mounted) > 0 {
+		return nil, errors.New("both a key file that seals stored keys and mounted signing keys are configured, expected one: mounted keys are not stored")
+	}
+	for _, secret := range o.Mounted {
+		if err := secret.Validate(); err != nil {
+			return nil, fmt.Errorf("mounted signing key: %w", err)
+		}
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Minter{
+	m := &Minter{
 		storage: o.Storage, logger: o.Logger, now: o.Now, lifetime: o.Lifetime, keyFile: o.KeyFile,
 		visit: make(chan struct{}, 1),
-	}, nil
+	}
+	if len(o.Mounted) > 0 {
+		m.mounted = &mounted{secrets: o.Mounted, warn: func(err error) {
+			m.logger.Warn("the mounted signing keys can't be read again; those in use serve on", "error", err)
+		}}
+	}
+	return m, nil
 }
 
 // Ours is true for the prefix of publish tokens, whatever follows it.
