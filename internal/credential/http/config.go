@@ -73,8 +73,8 @@ type Expiry struct {
 	Form    string `json:"form"`
 }
 
-// fileShorthand is what the Caddyfile makes of {file}, before any directive sees it.
-var fileShorthand = strings.NewReplacer("{http.request.uri.path.file}", "{file}")
+// placeholders are what a template may have, beside the parts of an answer where there is one.
+var placeholders = append(mintapi.TargetNames(), "scope", "lifetime_seconds", "expires", "expires_unix", "random")
 
 func (c *Config) source(registry string) (*source, error) {
 	s := &source{registry: registry, scope: c.Scope, reads: c.ReadScope, readable: c.Reads, token: c.Token, expiry: c.Expiry, now: c.now}
@@ -185,7 +185,7 @@ func (c *Config) mints(s *source) error {
 		if !ok || name == "" {
 			return fmt.Errorf("form has %q, expected NAME=VALUE", model.OneLine(line, 60))
 		}
-		t, err := parseTemplate(fileShorthand.Replace(value), false)
+		t, err := mintapi.ParseTemplate(value, mintapi.Allowed{Names: placeholders})
 		if err != nil {
 			return fmt.Errorf("form: %s has %w", model.OneLine(name, 60), err)
 		}
@@ -217,13 +217,14 @@ func (c *Call) parse(document string, answered bool) (call, error) {
 		return p, fmt.Errorf("the method is %q, expected GET, POST, PUT, PATCH or DELETE", model.OneLine(c.Method, 20))
 	}
 	var err error
-	if p.target, err = parseTarget(fileShorthand.Replace(c.Path), answered); err != nil {
+	allowed := mintapi.Allowed{Names: placeholders, Answer: answered}
+	if p.path, err = mintapi.ParsePath(c.Path, allowed); err != nil {
 		return p, fmt.Errorf("the path has %w", err)
 	}
 	if document == "" {
 		return p, nil
 	}
-	parsed, err := parseBody(fileShorthand.Replace(document), answered)
+	parsed, err := mintapi.ParseBody(document, allowed)
 	if err != nil {
 		return p, fmt.Errorf("the body has %w", err)
 	}
@@ -235,11 +236,11 @@ func (c *Config) answers(s *source) error {
 	if c.Token == "" {
 		return errors.New("token is absent, expected the pointer to the credential in the answer: token /token")
 	}
-	if err := checkPointer(c.Token); err != nil {
+	if err := mintapi.CheckPointer(c.Token); err != nil {
 		return fmt.Errorf("token has %w", err)
 	}
 	if c.Expiry != nil {
-		if err := errors.Join(checkPointer(c.Expiry.Pointer), checkForm(c.Expiry.Form)); err != nil {
+		if err := errors.Join(mintapi.CheckPointer(c.Expiry.Pointer), checkForm(c.Expiry.Form)); err != nil {
 			return fmt.Errorf("expiry has %w", err)
 		}
 	}
@@ -250,8 +251,8 @@ func (c *Config) answers(s *source) error {
 
 // present is how the registry takes the credential.
 type present struct {
-	basic  *template // the user
-	header string    // empty: Authorization: Bearer
+	basic  *mintapi.Template // the user
+	header string            // empty: Authorization: Bearer
 }
 
 func parsePresent(words []string) (present, error) {
@@ -259,8 +260,8 @@ func parsePresent(words []string) (present, error) {
 	case len(words) == 0, len(words) == 1 && words[0] == "bearer":
 		return present{}, nil
 	case len(words) == 2 && words[0] == "basic":
-		t, err := parseTemplate(fileShorthand.Replace(words[1]), true)
-		if err == nil && len(t.names) == 0 {
+		t, err := mintapi.ParseTemplate(words[1], mintapi.Allowed{Names: placeholders, Answer: true})
+		if err == nil && t.Constant() {
 			err = credential.CheckUser(words[1])
 		}
 		if err != nil {
@@ -277,14 +278,14 @@ func parsePresent(words []string) (present, error) {
 	return present{}, errors.New("present is neither bearer, basic USER nor header NAME")
 }
 
-func (p present) credential(v values, secret string) (model.Credential, error) {
+func (p present) credential(v mintapi.Values, secret string) (model.Credential, error) {
 	switch {
 	case p.header != "":
 		return model.Credential{Header: http.Header{p.header: {secret}}}, nil
 	case p.basic == nil:
 		return model.Bearer(secret), nil
 	}
-	user, err := p.basic.fill(v, asIs)
+	user, err := p.basic.Text(v)
 	if err != nil {
 		return model.Credential{}, err
 	}

@@ -48,8 +48,8 @@ type source struct {
 // call is a request that is sent for each credential.
 type call struct {
 	method string
-	target target
-	json   *body
+	path   mintapi.Path
+	json   *mintapi.Body
 	form   []field
 	expect []int
 }
@@ -57,7 +57,7 @@ type call struct {
 // field is one of a form.
 type field struct {
 	name  string
-	value template
+	value mintapi.Template
 }
 
 var (
@@ -101,11 +101,11 @@ func (s *source) make(ctx context.Context, target model.Target) (model.Credentia
 		return model.Credential{}, fmt.Errorf("registry is %q, expected %q", target.Registry, s.registry)
 	}
 	now := s.now()
-	v := values{named: s.named(target, now)}
+	v := mintapi.Values{Named: s.named(target, now)}
 	made := model.Credential{}
 	err := s.send(ctx, s.mint, v, func(answer []byte) error {
-		v.answer = nil // of an attempt before
-		if err := mintapi.JSON(&v.answer)(answer); err != nil {
+		v.Answer = nil // of an attempt before
+		if err := mintapi.JSON(&v.Answer)(answer); err != nil {
 			return err
 		}
 		var err error
@@ -135,16 +135,19 @@ func (s *source) named(t model.Target, now time.Time) map[string]string {
 	}
 	random := make([]byte, 8)
 	_, _ = rand.Read(random) // never fails
-	return map[string]string{
-		"registry": t.Registry, "ecosystem": t.Ecosystem, "action": string(t.Action), "package": t.Package, "version": t.Version, "file": t.File,
+	named := mintapi.TargetValues(t)
+	for name, value := range map[string]string{
 		"scope": scope, "random": hex.EncodeToString(random), "lifetime_seconds": strconv.Itoa(int(s.lifetime / time.Second)),
 		"expires": expires.UTC().Format(time.RFC3339), "expires_unix": strconv.FormatInt(expires.Unix(), 10),
+	} {
+		named[name] = value
 	}
+	return named
 }
 
 // read makes a credential of an answer; its errors quote nothing of it.
-func (s *source) read(v values, now time.Time) (model.Credential, error) {
-	secret, err := textAt(v.answer, s.token)
+func (s *source) read(v mintapi.Values, now time.Time) (model.Credential, error) {
+	secret, err := mintapi.TextAt(v.Answer, s.token)
 	if err == nil {
 		err = mintapi.CheckSecret("text at "+s.token, secret)
 	}
@@ -159,7 +162,7 @@ func (s *source) read(v values, now time.Time) (model.Credential, error) {
 	if s.expiry == nil {
 		return c, nil
 	}
-	ends, err := timeAt(v.answer, s.expiry.Pointer, s.expiry.Form, now)
+	ends, err := timeAt(v.Answer, s.expiry.Pointer, s.expiry.Form, now)
 	switch {
 	case err != nil:
 		return model.Credential{}, err
@@ -172,21 +175,21 @@ func (s *source) read(v values, now time.Time) (model.Credential, error) {
 }
 
 // send makes a call with the values.
-func (s *source) send(ctx context.Context, c call, v values, read func([]byte) error) error {
-	where, err := c.target.fill(v)
+func (s *source) send(ctx context.Context, c call, v mintapi.Values, read func([]byte) error) error {
+	where, err := c.path.Fill(v)
 	if err != nil {
 		return fmt.Errorf("the path of %s: %w", c.method, err)
 	}
 	request := mintapi.Call{Method: c.method, Path: where, Expect: c.expect, Read: read, Header: http.Header{}}
 	if c.json != nil {
-		if request.JSON, err = c.json.fill(v); err != nil {
+		if request.JSON, err = c.json.Fill(v); err != nil {
 			return fmt.Errorf("the body of %s: %w", c.method, err)
 		}
 	}
 	if c.form != nil {
 		request.Form = map[string][]string{}
 		for _, f := range c.form {
-			value, err := f.value.fill(v, asIs)
+			value, err := f.value.Text(v)
 			if err != nil {
 				return fmt.Errorf("the form of %s: %w", c.method, err)
 			}
