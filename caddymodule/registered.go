@@ -15,6 +15,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/gitea"
 	"github.com/trustpub/trustpub/internal/credential/http"
 	"github.com/trustpub/trustpub/internal/credential/static"
+	"github.com/trustpub/trustpub/internal/credential/vault"
 	"github.com/trustpub/trustpub/internal/credential/verdaccio"
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
@@ -55,6 +56,7 @@ func init() {
 	RegisterCredential(verdaccio.Kind)
 	RegisterCredential(exec.Kind)
 	RegisterCredential(http.Kind)
+	RegisterCredential(vault.Kind)
 
 	RegisterStore(local.Kind)
 	RegisterStore(memory.Kind)
