@@ -54,6 +54,9 @@ func (p *protocol) target(pkg string, action model.Action) model.Target {
 // change is an operation that a document describes.
 func (p *protocol) change(kind model.OperationKind, name, pkg string, actions ...model.Action) model.Operation {
 	op := model.Operation{Kind: kind, Name: name, Action: actions[0], Body: model.BodyStream, Headers: []string{"Npm-Command"}}
+	if p.verify && (name == opPublish || name == opStage) {
+		op.Body = model.BodySpool
+	}
 	for _, action := range actions {
 		op.Targets = append(op.Targets, p.target(pkg, action))
 	}

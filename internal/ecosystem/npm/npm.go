@@ -5,7 +5,6 @@ package npm
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 
@@ -33,7 +32,10 @@ const (
 )
 
 // protocol is the protocol for one registry.
-type protocol struct{ registry string }
+type protocol struct {
+	registry string
+	verify   bool
+}
 
 // New makes the protocol for one registry.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
@@ -42,10 +44,8 @@ func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
 		return nil, errors.New("an npm registry needs a name and a public URL")
 	case s.Layout != "":
 		return nil, errors.New("layout has no meaning for npm: its paths name the package")
-	case s.VerifyArchive:
-		return nil, errors.New("verify_archive is not there for npm: the document names package and version, and the digest ties the archive to it")
 	}
-	return &protocol{registry: s.Registry}, nil
+	return &protocol{registry: s.Registry, verify: s.VerifyArchive}, nil
 }
 
 // RootPaths is where npm and pnpm ask for the exchange, whatever path the registry has.
@@ -83,11 +83,6 @@ func plainJSON(header http.Header) error {
 		return model.Deny(model.CodeMalformedUpload).Differ("Content-Type", brief(strings.Join(lines, ", ")), "application/json, in UTF-8")
 	}
 	return nil
-}
-
-// Inspect has nothing to look at: no operation is spooled for it.
-func (*protocol) Inspect(op model.Operation, _ http.Header, _ model.Target, _ io.ReaderAt, _ int64) error {
-	return model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "one that streams")
 }
 
 func brief(s string) string { return model.OneLine(s, 120) }

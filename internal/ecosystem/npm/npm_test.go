@@ -35,7 +35,7 @@ func protocol(tb testing.TB) ecosystem.Ecosystem {
 
 func TestSettings(t *testing.T) {
 	public := &url.URL{Scheme: "https", Host: "npm.example.com", Path: "/"}
-	for _, s := range []ecosystem.Settings{{Public: public}, {Registry: "main"}, {Registry: "main", Public: public, Layout: "/x"}, {Registry: "main", Public: public, VerifyArchive: true}} {
+	for _, s := range []ecosystem.Settings{{Public: public}, {Registry: "main"}, {Registry: "main", Public: public, Layout: "/x"}} {
 		if _, err := npm.New(s); err == nil {
 			t.Errorf("%+v is accepted", s)
 		}
