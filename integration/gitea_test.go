@@ -528,16 +528,23 @@ func TestGiteaCargo(t *testing.T) {
 	})
 }
 
-// TestGiteaContainers pushes an image with crane into an organisation, whose packages Gitea keeps below /v2/.
-func TestGiteaContainers(t *testing.T) {
-	t.Parallel()
+// giteaContainers is a gateway in front of the containers of an organisation, whose name is the first part of each repository's.
+func giteaContainers(t *testing.T) (r *rig, owner string) {
+	t.Helper()
 	if err := dependencies(); err != nil {
 		t.Fatal(err)
 	}
 	reg := newGitea(t, "container")
-	owner := strings.Split(reg.Path, "/")[3]
+	owner = strings.Split(reg.Path, "/")[3]
 	reg.Path = "/v2/"
-	r := startRig(t, reg, withEcosystem("oci"), withPolicy("widget.yaml", strings.Replace(ociPolicy, "[acme/widget, acme/gadget]", "["+owner+"/widget, "+owner+"/gadget]", 1)))
+	policy := strings.Replace(ociPolicy, "[acme/widget, acme/gadget]", "["+owner+"/widget, "+owner+"/gadget]", 1)
+	return startRig(t, reg, withEcosystem("oci"), withPolicy("widget.yaml", policy)), owner
+}
+
+// TestGiteaContainers pushes an image with crane into an organisation, whose packages Gitea keeps below /v2/.
+func TestGiteaContainers(t *testing.T) {
+	t.Parallel()
+	r, owner := giteaContainers(t)
 	push := func(password, image string) client.Result {
 		got, err := r.home(nil).Crane(t.Context(), r.site.Host(), password, owner+"/"+image)
 		if err != nil {

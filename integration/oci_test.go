@@ -334,3 +334,95 @@ func TestOCIObserve(t *testing.T) {
 		return e.Operation == "upload-finish" && e.Code == model.CodeTrustedPublishingOnly
 	})
 }
+
+// TestOCIParts pushes a blob in several parts, each of which says where it belongs: with the last one in the step that ends the upload,
+// and with none there. A part that is not what it says is refused, and the upload goes on where it was.
+func TestOCIParts(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*testing.T) (*rig, string){
+		"distribution": func(t *testing.T) (*rig, string) { return ociRig(t), "acme" },
+		"gitea":        giteaContainers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, owner := start(t)
+			token := r.identity(nil)
+			repository := "/v2/" + owner + "/widget"
+			for _, ending := range []string{"with the last part", "without a part"} {
+				blob := []byte(strings.Repeat(ending+" ", 10_000))
+				p := &ociParts{r: r, t: t, token: token}
+				p.follow(r.send(t, http.MethodPost, repository+"/blobs/uploads/", bearer(token), nil), http.StatusAccepted)
+				cuts := []int{0, 65_536, 131_072}
+				for i, at := range cuts[1:] {
+					first := cuts[i]
+					for _, wrong := range []string{itoa(first) + "-" + itoa(at), itoa(first+1) + "-" + itoa(at), "bytes " + itoa(first) + "-" + itoa(at-1) + "/" + itoa(len(blob))} {
+						if wrong != itoa(first+1)+"-"+itoa(at) {
+							refused(t, p.send(http.MethodPatch, p.at, wrong, blob[first:at]), http.StatusBadRequest, model.CodeMalformedUpload)
+						} else if a := p.send(http.MethodPatch, p.at, wrong, blob[first:at]); a.Status != http.StatusRequestedRangeNotSatisfiable {
+							t.Errorf("a part that leaves a gap: %d %s", a.Status, a.Body)
+						}
+					}
+					p.follow(p.send(http.MethodPatch, p.at, itoa(first)+"-"+itoa(at-1), blob[first:at]), http.StatusAccepted)
+					if a := r.send(t, http.MethodGet, p.at, bearer(token), nil); a.Status != http.StatusNoContent || a.Header.Get("Range") != "0-"+itoa(at-1) {
+						t.Errorf("the upload stands at %s: %d %s", a.Header.Get("Range"), a.Status, a.Body)
+					}
+				}
+				last := cuts[len(cuts)-1]
+				if ending == "without a part" {
+					p.follow(p.send(http.MethodPatch, p.at, itoa(last)+"-"+itoa(len(blob)-1), blob[last:]), http.StatusAccepted)
+					blob, last = blob[:len(blob):len(blob)], len(blob)
+				}
+				digest, within := oci.Digest(blob), itoa(last)+"-"+itoa(len(blob)-1)
+				if last == len(blob) {
+					within = ""
+				}
+				r.absent(t, repository+"/blobs/"+digest, token)
+				p.follow(p.send(http.MethodPut, p.ended(digest), within, blob[last:]), http.StatusCreated)
+				if a := r.send(t, http.MethodGet, repository+"/blobs/"+digest, bearer(token), nil); a.Body != string(blob) {
+					t.Errorf("%s: the registry has %d bytes of %d: %d", ending, len(a.Body), len(blob), a.Status)
+				}
+			}
+		})
+	}
+}
+
+// absent fails the test where something is there.
+func (r *rig) absent(t *testing.T, path, token string) {
+	t.Helper()
+	if a := r.send(t, http.MethodGet, path, bearer(token), nil); a.Status != http.StatusNotFound {
+		t.Errorf("%s is there: %d", path, a.Status)
+	}
+}
+
+// ociParts is an upload in parts, which goes on where the registry says.
+type ociParts struct {
+	r         *rig
+	t         *testing.T
+	token, at string
+}
+
+// follow notes where the upload goes on.
+func (p *ociParts) follow(a answer, status int) {
+	p.t.Helper()
+	if a.Status != status {
+		p.t.Fatalf("%d %s, expected %d", a.Status, a.Body, status)
+	}
+	p.at = strings.TrimPrefix(a.Header.Get("Location"), "https://"+p.r.site.Host())
+}
+
+// ended is where the upload ends, with the digest of the whole.
+func (p *ociParts) ended(digest string) string {
+	if strings.Contains(p.at, "?") {
+		return p.at + "&digest=" + digest
+	}
+	return p.at + "?digest=" + digest
+}
+
+func (p *ociParts) send(method, at, within string, part []byte) answer {
+	p.t.Helper()
+	header := with(bearer(p.token), "Content-Type", "application/octet-stream")
+	if within != "" {
+		header.Set("Content-Range", within)
+	}
+	return p.r.send(p.t, method, at, header, part)
+}

@@ -9,7 +9,7 @@ import (
 )
 
 // framingHeaders say where a body ends and what it is, and are set by the gateway alone.
-var framingHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Content-Encoding", "Expect"}
+var framingHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Content-Encoding", "Content-Range", "Expect"}
 
 var headerToken = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 

@@ -27,6 +27,7 @@ func TestCheckHeader(t *testing.T) {
 		{"Content-Encoding", false},
 		{"Host", false},
 		{"Expect", false},
+		{"content-range", false},
 	} {
 		if err := CheckHeader(c.name); (err == nil) != c.ok {
 			t.Errorf("header %q: error %v, expected allowed to be %t", c.name, err, c.ok)

@@ -53,7 +53,7 @@ func (t *transaction) claimed() error {
 	if t.many || t.presented.carrier == "" {
 		return model.Deny(model.CodeForeignCredential).Differ("credential", "several, or one in the query", "one, in a header")
 	}
-	if err := checkFraming(t.r); err != nil {
+	if err := t.checkFraming(); err != nil {
 		return err
 	}
 	beside, err := t.identityBeside()

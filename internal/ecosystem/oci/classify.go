@@ -145,10 +145,10 @@ func (p *protocol) upload(method, path string, at place, query url.Values) (mode
 		op.Body, op.Query, op.Targets[0].File = model.BodyStream, []string{"digest"}, digest
 	case method == http.MethodPost && at.ref == "":
 	case method == http.MethodPatch && at.ref != "":
-		op.Name, op.Body, op.Query = opChunk, model.BodyStream, []string{"_state"}
+		op.Name, op.Body, op.Query, op.Headers = opChunk, model.BodyStream, []string{"_state"}, []string{rangeHeader}
 		op.Targets[0].File = "uploads/" + at.ref
 	case method == http.MethodPut && at.ref != "" && query.Has("digest"):
-		op.Name, op.Body, op.Query = opFinish, model.BodyStream, []string{"_state", "digest"}
+		op.Name, op.Body, op.Query, op.Headers = opFinish, model.BodyStream, []string{"_state", "digest"}, []string{rangeHeader}
 		op.Targets[0].File = digest
 	case method == http.MethodDelete && at.ref != "":
 		// Registries ask for the right to delete here.

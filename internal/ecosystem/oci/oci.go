@@ -89,13 +89,22 @@ func (p *protocol) Open(op model.Operation, header http.Header) (upload.Scanner,
 	if len(op.Targets) == 0 {
 		return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "one with a body")
 	}
+	target := op.Targets[0]
 	switch op.Name {
 	case opManifest:
-		return newManifest(op.Targets[0], header)
+		return newManifest(target, header)
+	case opChunk, opStart, opFinish:
+		if err := upload.NotAForm(header); err != nil {
+			return nil, err
+		}
+	}
+	switch op.Name {
 	case opChunk:
-		return &part{target: op.Targets[0]}, upload.NotAForm(header)
-	case opStart, opFinish:
-		return newBlob(op.Targets[0], op.Targets[0].File), upload.NotAForm(header)
+		return partOf(&part{target: target}, target, header)
+	case opFinish:
+		return partOf(newBlob(target, target.File), target, header)
+	case opStart:
+		return newBlob(target, target.File), nil
 	}
 	return nil, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, "one with a body")
 }

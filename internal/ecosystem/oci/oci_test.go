@@ -88,6 +88,11 @@ func TestClassify(t *testing.T) {
 	publish := func(name string, body model.BodyPlan, query []string, targets ...model.Target) model.Operation {
 		return model.Operation{Kind: model.OperationPublish, Name: name, Action: model.ActionPublish, Targets: targets, Body: body, Query: query, Part: true}
 	}
+	step := func(name string, query []string, at model.Target) model.Operation {
+		op := publish(name, model.BodyStream, query, at)
+		op.Headers = []string{"Content-Range"}
+		return op
+	}
 	manifest := func(at model.Target, once bool) model.Operation {
 		return model.Operation{
 			Kind: model.OperationPublish, Name: "manifest", Action: model.ActionPublish, Targets: []model.Target{at},
@@ -131,8 +136,8 @@ func TestClassify(t *testing.T) {
 		{"POST " + repository + "/blobs/uploads/?mount=" + short + "&from=../base", model.Operation{}, model.CodeMalformedUpload},
 		{"POST " + repository + "/blobs/uploads/?mount=" + short + "&from=acme/base&from=acme/other", model.Operation{}, model.CodeMalformedUpload},
 		{"POST " + repository + "/blobs/uploads/?digest=md5:aa", model.Operation{}, model.CodeMalformedUpload},
-		{"PATCH " + repository + "/blobs/uploads/0-1?_state=x", publish("upload-chunk", model.BodyStream, []string{"_state"}, target("acme/widget", "uploads/0-1", model.ActionPublish)), ""},
-		{"PUT " + repository + "/blobs/uploads/0-1?_state=x&digest=" + short, publish("upload-finish", model.BodyStream, []string{"_state", "digest"}, target("acme/widget", short, model.ActionPublish)), ""},
+		{"PATCH " + repository + "/blobs/uploads/0-1?_state=x", step("upload-chunk", []string{"_state"}, target("acme/widget", "uploads/0-1", model.ActionPublish)), ""},
+		{"PUT " + repository + "/blobs/uploads/0-1?_state=x&digest=" + short, step("upload-finish", []string{"_state", "digest"}, target("acme/widget", short, model.ActionPublish)), ""},
 		{"PUT " + repository + "/blobs/uploads/0-1?_state=x", model.Operation{}, model.CodeUnsupportedOperation},
 		{"PUT " + repository + "/blobs/uploads/?digest=" + short, model.Operation{}, model.CodeUnsupportedOperation},
 		{"DELETE " + repository + "/blobs/uploads/0-1?_state=x", cancel, ""},
@@ -187,6 +192,12 @@ const image = `{"schemaVersion":2,"mediaType":"` + imageType + `","config":{"dig
 // scan feeds a body in pieces.
 func scan(tb testing.TB, request, contentType, body string, size int) (release int64, target model.Target, artifact model.Artifact, err error) {
 	tb.Helper()
+	return scanWith(tb, request, http.Header{"Content-Type": {contentType}}, body, size)
+}
+
+// scanWith feeds a body that came with these headers.
+func scanWith(tb testing.TB, request string, header http.Header, body string, size int) (release int64, target model.Target, artifact model.Artifact, err error) {
+	tb.Helper()
 	method, path, _ := strings.Cut(request, " ")
 	path, query, _ := strings.Cut(path, "?")
 	values, err := url.ParseQuery(query)
@@ -197,7 +208,7 @@ func scan(tb testing.TB, request, contentType, body string, size int) (release i
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := protocol(tb).Open(op, http.Header{"Content-Type": {contentType}})
+	s, err := protocol(tb).Open(op, header)
 	if err != nil {
 		return 0, target, artifact, err
 	}
@@ -314,6 +325,62 @@ func TestBlob(t *testing.T) {
 	}
 }
 
+// TestContentRange: a part is as long as it says, and after a first part nobody but the registry knows the digest of the whole.
+func TestContentRange(t *testing.T) {
+	const (
+		content = "0123456789"
+		patch   = "PATCH /v2/acme/widget/blobs/uploads/1"
+		other   = "PUT /v2/acme/widget/blobs/uploads/1?digest=" + short
+	)
+	right := fmt.Sprintf("PUT /v2/acme/widget/blobs/uploads/1?digest=sha256:%x", sha256.Sum256([]byte(content)))
+	for _, tc := range []struct {
+		name, request, length, body string
+		ranges                      []string
+		code                        model.Code
+	}{
+		{"the first part", patch, "10", content, []string{"0-9"}, ""},
+		{"a later part", patch, "10", content, []string{"5-14"}, ""},
+		{"one byte", patch, "1", "x", []string{"0-0"}, ""},
+		{"chunked", patch, "", content, []string{"5-14"}, ""},
+		{"the whole blob", right, "10", content, []string{"0-9"}, ""},
+		{"the last part", other, "10", content, []string{"5-14"}, ""},
+		{"no range", right, "10", content, nil, ""},
+		{"another blob", other, "10", content, []string{"0-9"}, model.CodeDigestMismatch},
+		{"another blob without a range", other, "10", content, nil, model.CodeDigestMismatch},
+		{"a longer length", patch, "11", content + "x", []string{"0-9"}, model.CodeMalformedUpload},
+		{"a shorter length", patch, "9", content[1:], []string{"0-9"}, model.CodeMalformedUpload},
+		{"a length with a sign", patch, "+10", content, []string{"0-9"}, model.CodeMalformedUpload},
+		{"more than announced", patch, "", content + "x", []string{"0-9"}, model.CodeMalformedUpload},
+		{"less than announced", patch, "", content[1:], []string{"0-9"}, model.CodeMalformedUpload},
+		{"nothing", patch, "0", "", []string{"0-0"}, model.CodeMalformedUpload},
+		{"nothing, chunked", patch, "", "", []string{"0-9"}, model.CodeMalformedUpload},
+		{"backwards", patch, "10", content, []string{"9-0"}, model.CodeMalformedUpload},
+		{"as HTTP writes it", patch, "10", content, []string{"bytes 0-9/10"}, model.CodeMalformedUpload},
+		{"with a unit", patch, "10", content, []string{"bytes=0-9"}, model.CodeMalformedUpload},
+		{"with blanks", patch, "10", content, []string{"0 - 9"}, model.CodeMalformedUpload},
+		{"with a zero", patch, "10", content, []string{"00-9"}, model.CodeMalformedUpload},
+		{"with a sign", patch, "10", content, []string{"0-+9"}, model.CodeMalformedUpload},
+		{"in hexadecimal", patch, "10", content, []string{"0x0-0x9"}, model.CodeMalformedUpload},
+		{"without an end", patch, "10", content, []string{"0-"}, model.CodeMalformedUpload},
+		{"without a start", patch, "10", content, []string{"-9"}, model.CodeMalformedUpload},
+		{"too large", patch, "10", content, []string{"9223372036854775800-9223372036854775809"}, model.CodeMalformedUpload},
+		{"twice", patch, "10", content, []string{"0-9", "0-9"}, model.CodeMalformedUpload},
+		{"in one line", patch, "10", content, []string{"0-9, 0-9"}, model.CodeMalformedUpload},
+		{"empty", patch, "10", content, []string{""}, model.CodeMalformedUpload},
+	} {
+		for _, size := range []int{1, 3, 1 << 20} {
+			header := http.Header{"Content-Range": tc.ranges}
+			if tc.length != "" {
+				header.Set("Content-Length", tc.length)
+			}
+			release, _, _, err := scanWith(t, tc.request, header, tc.body, size)
+			if ecosystemtest.Code(err) != tc.code || release > max(0, int64(len(tc.body)-1)) {
+				t.Errorf("%s: %v, expected %q; %d of %d released", tc.name, err, tc.code, release, len(tc.body))
+			}
+		}
+	}
+}
+
 func TestExchange(t *testing.T) {
 	exchanger := protocol(t).(ecosystem.Exchanger)
 	basic := func(user, password string) string {
@@ -386,6 +453,7 @@ func TestRender(t *testing.T) {
 		{"push", model.Operation{Kind: model.OperationPublish, Targets: []model.Target{{Package: "acme/widget"}}}, model.CodeNoMatchingPolicy},
 		{"realm", model.Operation{Kind: model.OperationExchange}, model.CodeNoMatchingPolicy},
 		{"digest", model.Operation{Kind: model.OperationPublish}, model.CodeDigestMismatch},
+		{"blob", model.Operation{Kind: model.OperationPublish, Part: true}, model.CodeMalformedUpload},
 		{"unavailable", model.Operation{Kind: model.OperationPublish}, model.CodeStoreUnavailable},
 	} {
 		denial := model.Deny(tc.code)

@@ -141,6 +141,9 @@ func (p *protocol) Render(op model.Operation, d *model.Denial) model.Reply {
 	if realm && status == http.StatusForbidden {
 		status = http.StatusUnauthorized
 	}
+	if d.Code == model.CodeMalformedUpload && op.Part {
+		word = "BLOB_UPLOAD_INVALID"
+	}
 	if word == "" {
 		word = map[int]string{http.StatusUnauthorized: "UNAUTHORIZED", http.StatusForbidden: "DENIED", http.StatusConflict: "DENIED"}[status]
 	}
