@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trustpub/trustpub/integration/client"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -49,6 +50,33 @@ func TestGiteaRubyGems(t *testing.T) {
 	r.onlyForeign(t)
 }
 
+// TestGiteaRubyGemsAttestations pushes a gem with an attestation, in the form that gem sends, where Gitea takes the one file for the gem and
+// keeps no attestation.
+func TestGiteaRubyGemsAttestations(t *testing.T) {
+	t.Parallel()
+	r := giteaRig(t, "rubygems", strings.Replace(widgetPolicy, "acme-widget", "widget", 1))
+	gem := fixture(t, "rubygems", "widget-1.0.0.gem")
+	push := func(token, file string, parts ...client.Part) answer {
+		form := client.Form(append([]client.Part{{Name: "gem", File: file, Value: gem}}, parts...))
+		return r.send(t, http.MethodPost, r.reg.Path+"api/v1/gems", http.Header{"Authorization": {token}, "Content-Type": {form.ContentType()}}, form.Bytes())
+	}
+	attestation := client.Part{Name: "attestations", Value: []byte(`[{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}]`)}
+	r.unchanged(t, func() {
+		refused(t, push(r.identity(otherRepository), "widget-1.0.0.gem", attestation), http.StatusForbidden, model.CodeNoMatchingPolicy)
+		refused(t, push(r.identity(nil), "gadget-1.0.0.gem", attestation), http.StatusBadRequest, model.CodePackageMismatch)
+		refused(t, push(r.identity(nil), "widget-1.0.0.gem", attestation, attestation), http.StatusBadRequest, model.CodeDuplicateField)
+		// Gitea takes any file of a form for the gem.
+		attached := client.Part{Name: "attestations", File: "widget-1.0.0.gem", Value: gem}
+		refused(t, push(r.identity(nil), "widget-1.0.0.gem", attached), http.StatusBadRequest, model.CodeMalformedUpload)
+		refused(t, push(r.identity(nil), "widget-1.0.0.gem", client.Part{Name: "other", File: "x", Value: gem}), http.StatusBadRequest, model.CodeMalformedUpload)
+	})
+	if a := push(r.identity(nil), "widget-1.0.0.gem", attestation); a.Status != http.StatusCreated {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	r.stores(t, "widget/1.0.0/widget-1.0.0.gem")
+	r.onlyForeign(t)
+}
+
 // TestGiteaNuGet pushes a package that nuget has packed, in the form that dotnet sends.
 func TestGiteaNuGet(t *testing.T) {
 	t.Parallel()
@@ -77,9 +105,13 @@ func TestGiteaNuGet(t *testing.T) {
 func (r *rig) nugetPush(t *testing.T, credential http.Header, pkg []byte) answer {
 	t.Helper()
 	const boundary = "3576595b-8e57-4d70-91bb-701d5aab54ea"
-	body := fmt.Appendf(nil, "--%[1]s\r\nContent-Type: application/octet-stream\r\nContent-Disposition: form-data; name=package; filename=package.nupkg; "+
+	return r.send(t, http.MethodPut, r.reg.Path, with(credential, "Content-Type", `multipart/form-data; boundary="`+boundary+`"`), nugetForm(boundary, pkg))
+}
+
+// nugetForm is the form that dotnet sends.
+func nugetForm(boundary string, pkg []byte) []byte {
+	return fmt.Appendf(nil, "--%[1]s\r\nContent-Type: application/octet-stream\r\nContent-Disposition: form-data; name=package; filename=package.nupkg; "+
 		"filename*=utf-8''package.nupkg\r\n\r\n%[2]s\r\n--%[1]s--\r\n", boundary, pkg)
-	return r.send(t, http.MethodPut, r.reg.Path, with(credential, "Content-Type", `multipart/form-data; boundary="`+boundary+`"`), body)
 }
 
 // nugetKey is a credential as NuGet's clients send it.

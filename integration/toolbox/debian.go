@@ -16,6 +16,9 @@ type Debian struct {
 	Package, Path string
 	// With are further packages that the program needs, and that a Debian system may lack.
 	With []string
+	// Family is an extended regular expression of names: what Package depends on, and what that depends on, is unpacked too as far as it
+	// has such a name.
+	Family string
 	// Run is the command of a program that is a script, where ROOT is the folder of the packages; empty: the program itself.
 	Run string
 }
@@ -38,8 +41,14 @@ var Redis = Debian{
 	Run: `exec "$ROOT/usr/bin/redis-server"`,
 }
 
-// AllDebian lists every tool of the distribution's.
-func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Gem, Redis} }
+// NuGet is the client of NuGet, with the runtime that it needs: 54 packages, 12 MB.
+var NuGet = Debian{
+	Package: "nuget", Path: "usr/bin/nuget", Family: "libmono|mono|libnuget",
+	Run: `MONO_CFG_DIR="$ROOT/etc" MONO_PATH="$ROOT/usr/lib/mono/4.5" MONO_GAC_PREFIX="$ROOT/usr" "$ROOT/usr/bin/mono-sgen" "$ROOT/usr/lib/nuget/NuGet.exe"`,
+}
+
+// AllDebian lists every program that the distribution packages.
+func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Gem, NuGet, Redis} }
 
 // Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {
@@ -74,19 +83,28 @@ func (d Debian) Program(ctx context.Context) (string, error) {
 
 // program is what to run of an unpacked package: a script where it needs libraries that were unpacked with it.
 func (d Debian) program(dir string) string {
-	if len(d.With) == 0 {
+	if !d.wrapped() {
 		return filepath.Join(dir, d.Path)
 	}
 	return filepath.Join(dir, "run", filepath.Base(d.Path))
 }
 
+// wrapped is true for a program that needs what was unpacked with it.
+func (d Debian) wrapped() bool { return len(d.With) > 0 || d.Family != "" }
+
 // unpackScript fetches packages and unpacks them. Where the system's own lists are empty or old, lists of its own are fetched
 // first, which needs no rights either.
 const unpackScript = `
-if ! apt-get -q download "$@"; then
+family() {
+	[ -z "$FAMILY" ] || apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$1" |
+		grep -E "^($FAMILY)" | sort -u
+}
+if ! apt-get -q download "$@" $(family "$1"); then
 	mkdir -p lists/partial cache/archives/partial
-	apt-get -q -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" update
-	apt-get -q -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" download "$@"
+	printf 'Dir::State::Lists "%s/lists";\nDir::Cache "%s/cache";\n' "$PWD" "$PWD" >apt.conf
+	export APT_CONFIG="$PWD/apt.conf"
+	apt-get -q update
+	apt-get -q download "$@" $(family "$1")
 fi
 for package in *.deb; do dpkg-deb -x "$package" root; done
 `
@@ -107,11 +125,11 @@ func (d Debian) unpack(ctx context.Context, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, installLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-euc", unpackScript}, append([]string{"unpack", d.Package}, d.With...)...)...)
-	cmd.Dir = work
+	cmd.Dir, cmd.Env = work, append(os.Environ(), "FAMILY="+d.Family)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
-	if len(d.With) > 0 {
+	if d.wrapped() {
 		run, command := filepath.Join(work, "root", "run", filepath.Base(d.Path)), d.Run
 		if command == "" {
 			command = `"$ROOT/` + d.Path + `"`

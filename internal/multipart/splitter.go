@@ -4,6 +4,7 @@ package multipart
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -65,11 +66,30 @@ type Splitter struct {
 	pending  int     // how much of the current fixed text was seen
 	header   [maxPartHeader]byte
 	headered int
+
+	mayBeBare, bare bool
 }
 
 // New makes a splitter of a body with that boundary.
 func New(boundary string, parts Handler) *Splitter {
 	return &Splitter{parts: parts, marker: []byte("--" + boundary)}
+}
+
+// NewMendable makes a splitter that also takes a last delimiter of which nothing but the CR of its line break is absent, at the very
+// end of the body. Parsers differ there: some end the part, some take the line for its data, some find no end. So the body
+// must not be handed on as it is; see Bare.
+func NewMendable(boundary string, parts Handler) *Splitter {
+	s := New(boundary, parts)
+	s.mayBeBare = true
+	return s
+}
+
+// Bare is true for a body whose last line break is a bare line feed: whoever hands it on ends it anew, with End.
+func (s *Splitter) Bare() bool { return s.bare }
+
+// End is how a body ends: what follows the data of the last part.
+func (s *Splitter) End() []byte {
+	return slices.Concat(lineBreak, s.marker, closing, lineBreak)
 }
 
 // delimiter is the length of CRLF and marker.
@@ -129,6 +149,10 @@ func (s *Splitter) markerEnd(p []byte) (int, error) {
 	}
 	s.pending = 0
 	switch {
+	case s.bare && !bytes.Equal(s.two[:], closing):
+		return 0, strayMarker()
+	case s.bare:
+		s.place = atEnd
 	case bytes.Equal(s.two[:], lineBreak):
 		s.place, s.headered = atHeader, 0
 	case bytes.Equal(s.two[:], closing):
@@ -167,10 +191,11 @@ func (s *Splitter) body(p []byte) (int, error) {
 	}
 	at := bytes.Index(p, s.marker)
 	if at >= 0 {
-		if at < len(lineBreak) || !bytes.Equal(p[at-len(lineBreak):at], lineBreak) {
+		end := s.dataEnd(p, at)
+		if end < 0 {
 			return 0, strayMarker()
 		}
-		if err := s.flush(p[:at-len(lineBreak)]); err != nil {
+		if err := s.flush(p[:end]); err != nil {
 			return 0, err
 		}
 		return at + len(s.marker), s.endPart()
@@ -190,11 +215,12 @@ func (s *Splitter) across(p []byte) (n int, done bool, err error) {
 	w := s.window[:copy(s.window[:], s.carry[:s.carried])]
 	w = append(w, p[:reach]...)
 	at := bytes.Index(w, s.marker)
+	end := s.dataEnd(w, at)
 	switch {
-	case at >= 0 && (at < len(lineBreak) || !bytes.Equal(w[at-len(lineBreak):at], lineBreak)):
+	case at >= 0 && end < 0:
 		return 0, true, strayMarker()
 	case at >= 0:
-		if err := s.parts.Data(w[:at-len(lineBreak)]); err != nil {
+		if err := s.parts.Data(w[:end]); err != nil {
 			return 0, true, err
 		}
 		n = at + len(s.marker) - s.carried
@@ -211,6 +237,18 @@ func (s *Splitter) across(p []byte) (n int, done bool, err error) {
 		return len(p), true, nil
 	}
 	return 0, false, nil
+}
+
+// dataEnd is where the data before a marker ends, and -1 where no line break stands between them.
+func (s *Splitter) dataEnd(p []byte, marker int) int {
+	switch {
+	case marker >= len(lineBreak) && bytes.Equal(p[marker-len(lineBreak):marker], lineBreak):
+		return marker - len(lineBreak)
+	case s.mayBeBare && marker > 0 && p[marker-1] == '\n':
+		s.bare = true
+		return marker - 1
+	}
+	return -1
 }
 
 // flush hands on the carry and then p, which are now known to be data.

@@ -30,3 +30,11 @@ type Archive interface {
 	// Open looks into the whole body, after Finish returned nil; the target is named after it.
 	Open(body io.ReaderAt, size int64) error
 }
+
+// Mender is an Archive whose body may need another end than it came with, so that all readers see the same in it.
+type Mender interface {
+	Archive
+	// Mend says, after Open returned nil, how much of the body's beginning is forwarded, and what follows it instead of the rest; ok is
+	// false where the body is forwarded as it is.
+	Mend() (kept int64, end []byte, ok bool)
+}

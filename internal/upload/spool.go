@@ -127,6 +127,9 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 		if err := archive.Open(s, s.size); err != nil {
 			return model.Target{}, err
 		}
+		if err := s.mend(archive); err != nil {
+			return model.Target{}, err
+		}
 	}
 	target, err := ask()
 	if err == nil && !asked {
@@ -135,7 +138,29 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 	return target, err
 }
 
-// Size is the body's length in bytes.
+// mend gives the body the end that its scanner wants for it.
+func (s *Spooled) mend(scanner Archive) error {
+	mender, ok := scanner.(Mender)
+	if !ok {
+		return nil
+	}
+	kept, end, ok := mender.Mend()
+	if !ok {
+		return nil
+	}
+	s.size = kept + int64(len(end))
+	if s.file == nil {
+		s.memory = append(s.memory[:kept:kept], end...)
+		return nil
+	}
+	_, err := s.file.WriteAt(end, kept)
+	if err = errors.Join(err, s.file.Truncate(s.size)); err != nil {
+		return model.Deny(model.CodeSpoolUnavailable).Because(err)
+	}
+	return nil
+}
+
+// Size is the length in bytes of the body that is forwarded.
 func (s *Spooled) Size() int64 { return s.size }
 
 // ReadAt reads from the body.

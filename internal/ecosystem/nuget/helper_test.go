@@ -70,6 +70,7 @@ const boundary = "3576595b-8e57-4d70-91bb-701d5aab54ea"
 const (
 	dotnetPart = "Content-Type: application/octet-stream\r\nContent-Disposition: form-data; name=package; filename=package.nupkg; filename*=utf-8''package.nupkg"
 	newerPart  = "Content-Type: application/octet-stream\r\nContent-Disposition: form-data; name=package; filename=package.nupkg"
+	monoPart   = "Content-Disposition: form-data; name=\"package\"; filename=\"package\"\r\nContent-Type: application/octet-stream"
 	curlPart   = "Content-Disposition: form-data; name=\"package\"; filename=\"Acme.Widget.1.0.0.nupkg\"\r\nContent-Type: application/octet-stream"
 )
 

@@ -1,9 +1,11 @@
 package nuget_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"flag"
 	"hash/crc32"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +20,7 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem/ecosystemtest"
 	"github.com/trustpub/trustpub/internal/ecosystem/nuget"
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -110,6 +113,7 @@ func TestPush(t *testing.T) {
 		"packed by nuget, sent by dotnet": {"push", dotnetPart, built, "acme.widget.1.0.0-beta.nupkg"},
 		"sent by a newer dotnet":          {"push", newerPart, packageOf(nuspec), "acme.widget.1.0.0-beta.nupkg"},
 		"sent by curl":                    {"push", curlPart, packageOf(nuspec), "acme.widget.1.0.0-beta.nupkg"},
+		"sent by nuget":                   {"push", monoPart, built, "acme.widget.1.0.0-beta.nupkg"},
 		"symbols":                         {"push-symbols", dotnetPart, packageOf(nuspec), "acme.widget.1.0.0-beta.snupkg"},
 		"a byte order mark":               {"push", dotnetPart, packageOf("\ufeff" + nuspec), "acme.widget.1.0.0-beta.nupkg"},
 		"sizes after the data":            {"push", dotnetPart, zipOf(true, entry{"Acme.Widget.nuspec", nuspec}), "acme.widget.1.0.0-beta.nupkg"},
@@ -126,6 +130,48 @@ func TestPush(t *testing.T) {
 		}
 		if diff := cmp.Diff(model.Artifact{File: tc.file, Size: int64(len(tc.pkg)), SHA256: sha256.Sum256(tc.pkg)}, artifact); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestBareEnd: the form of NuGet 2.8.7 is forwarded with the end that all parsers know, and every other form as it came.
+func TestBareEnd(t *testing.T) {
+	for _, payload := range []string{"data", strings.Repeat("data", 100_000)} { // in memory, and on disk
+		bareEnd(t, zipOf(false, entry{"Acme.Widget.nuspec", nuspec}, entry{"lib/a.dll", payload}))
+	}
+}
+
+func bareEnd(t *testing.T, pkg []byte) {
+	t.Helper()
+	good := formOf(monoPart, pkg)
+	end := []byte("\r\n--" + boundary + "--\r\n")
+	for name, body := range map[string][]byte{
+		"NuGet 2.8.7":  bytes.Replace(good, end, []byte("\n--"+boundary+"--"), 1),
+		"all others":   good,
+		"no last line": bytes.TrimSuffix(bytes.Clone(good), []byte("\r\n")),
+	} {
+		s, err := protocol(t).Open(model.Operation{Name: "push"}, formType)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spooled, target, err := upload.Spool(bytes.NewReader(body), s, t.TempDir(), 1<<20, func(model.Target) error { return nil })
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		want := body
+		if name == "NuGet 2.8.7" {
+			want = good
+		}
+		got, err := io.ReadAll(spooled.Body())
+		if err != nil || !bytes.Equal(got, want) || spooled.Size() != int64(len(want)) {
+			t.Errorf("%s: %d bytes are forwarded as %d: %v\n%q", name, len(body), len(got), err, got[max(0, len(got)-60):])
+		}
+		if a := s.Artifact(); a.Size != int64(len(pkg)) || a.SHA256 != sha256.Sum256(pkg) || target.Package != "acme.widget" {
+			t.Errorf("%s: %+v of %+v", name, a, target)
+		}
+		if err := spooled.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -30,7 +30,7 @@ type push struct {
 
 func newPush(registry, suffix, boundary string) *push {
 	p := &push{registry: registry, suffix: suffix, sum: upload.NewDigest()}
-	p.split = multipart.New(boundary, p)
+	p.split = multipart.NewMendable(boundary, p)
 	return p
 }
 
@@ -91,12 +91,19 @@ func (p *push) Open(body io.ReaderAt, _ int64) error {
 	return err
 }
 
+// Mend ends the form anew where the client has forgotten the CR before the closing boundary, as NuGet 2.8.7 does. Nothing of the
+// package is touched, whose last byte is that of a zip without a comment, and so no CR that a lenient parser could count to the
+// line break: every parser reads of the new end what was judged.
+func (p *push) Mend() (kept int64, end []byte, ok bool) {
+	return p.from + p.size, p.split.End(), p.split.Bare()
+}
+
 // Artifact is the package.
 func (p *push) Artifact() model.Artifact {
 	return model.Artifact{File: p.target.File, Size: p.size, SHA256: p.sum.SHA256()}
 }
 
 var (
-	_ upload.Archive    = (*push)(nil)
+	_ upload.Mender     = (*push)(nil)
 	_ multipart.Handler = (*push)(nil)
 )

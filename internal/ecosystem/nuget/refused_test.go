@@ -144,6 +144,9 @@ func TestRefusedForms(t *testing.T) {
 		"two packages":            {append(bytes.TrimSuffix(bytes.Clone(good), []byte("--\r\n")), append([]byte("\r\n"), good[len(boundary)+4:]...)...), model.CodeDuplicateField},
 		"no package":              {[]byte("--" + boundary + "--\r\n"), model.CodeMissingField},
 		"a line end without a CR": {bytes.Replace(good, []byte("\r\n--"+boundary+"--"), []byte("\n--"+boundary+"--"), 1), model.CodeMalformedUpload},
+		"an end without line end": {bytes.Replace(good, []byte("\r\n--"+boundary+"--\r\n"), []byte("--"+boundary+"--"), 1), model.CodeMalformedUpload},
+		"a bare end that is cut":  {bytes.Replace(good, []byte("\r\n--"+boundary+"--\r\n"), []byte("\n--"+boundary+"-"), 1), model.CodeTruncated},
+		"a bare end of no zip":    {bytes.Replace(good, []byte("\r\n--"+boundary+"--\r\n"), []byte("x\n--"+boundary+"--"), 1), model.CodeMalformedUpload},
 	} {
 		if _, _, err := judge(t, "push", tc.body); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: got %v, expected %q", name, err, tc.code)
