@@ -30,13 +30,27 @@ func (h Home) NPMRun(ctx context.Context, url, token string, args ...string) (Re
 	return h.node(ctx, program, url, token, "placeholder", "0.0.0", args...)
 }
 
-// PNPM publishes a package with pnpm, which runs npm.
-func (h Home) PNPM(ctx context.Context, url, token, name, version string) (Result, error) {
-	program, err := toolbox.PNPM.Program(ctx, "pnpm")
+// PNPM10 publishes a package with the last pnpm that runs npm for it.
+func (h Home) PNPM10(ctx context.Context, url, token, name, version string) (Result, error) {
+	program, err := toolbox.PNPM10.Program(ctx, "pnpm")
 	if err != nil {
 		return Result{}, err
 	}
 	return h.node(ctx, program, url, token, name, version, "publish", "--no-git-checks")
+}
+
+// PNPM12 publishes a package with a pnpm that does so itself. Without its own installation's scripts, its program is a script of the
+// shell's that finds it.
+func (h Home) PNPM12(ctx context.Context, url, token, name, version string) (Result, error) {
+	script, err := toolbox.PNPM12.Program(ctx, "pnpm")
+	if err != nil {
+		return Result{}, err
+	}
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		return Result{}, err
+	}
+	return h.node(ctx, shell, url, token, name, version, script, "publish", "--no-git-checks")
 }
 
 // Yarn publishes a package with yarn of today.
@@ -69,7 +83,8 @@ func (h Home) node(ctx context.Context, program, url, token, name, version strin
 	if err != nil {
 		return Result{}, err
 	}
-	env := []string{"npm_config_cafile=" + h.CA, "npm_config_update_notifier=false", "npm_config_fetch_retries=0"}
+	// pnpm 12 looks at the second alone.
+	env := []string{"npm_config_cafile=" + h.CA, "SSL_CERT_FILE=" + h.CA, "npm_config_update_notifier=false", "npm_config_fetch_retries=0"}
 	return h.run(ctx, project, env, program, args...)
 }
 

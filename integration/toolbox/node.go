@@ -22,11 +22,12 @@ type Node struct {
 var (
 	Verdaccio = Node{Name: "verdaccio", Manifest: `{"private": true, "dependencies": {"verdaccio": "6.8.0"}, "overrides": {"node-fetch": "2.7.0"}}`}
 	Yarn      = Node{Name: "yarn", Manifest: `{"private": true, "dependencies": {"@yarnpkg/cli-dist": "4.18.1"}}`}
-	PNPM      = Node{Name: "pnpm", Manifest: `{"private": true, "dependencies": {"pnpm": "10.34.8"}}`}
+	PNPM10    = Node{Name: "pnpm", Manifest: `{"private": true, "dependencies": {"pnpm": "10.34.8"}}`}
+	PNPM12    = Node{Name: "pnpm12", Manifest: `{"private": true, "dependencies": {"pnpm": "12.21.0"}}`}
 )
 
 // AllNode lists every tool of npm's.
-func AllNode() []Node { return []Node{Verdaccio, Yarn, PNPM} }
+func AllNode() []Node { return []Node{Verdaccio, Yarn, PNPM10, PNPM12} }
 
 // Program is the path of one of the tool's programs; the tool is installed first where the cache lacks it.
 func (n Node) Program(ctx context.Context, name string) (string, error) {

@@ -63,18 +63,23 @@ func (*protocol) Discover(model.Operation, url.Values, []ecosystem.Discoverable)
 	}{}), nil
 }
 
-// Render writes a denial: npm and yarn show "error" of a 403, and in its log npm shows "message" of an exchange. They say of a
-// 401 that the token is not valid, and nothing of its reason, so there is none but for an exchange.
+// Render writes a denial: npm and yarn show "error" of a 403, and in its log npm shows "message" of an exchange; pnpm looks for that
+// inside "body", and shows it always. They say of a 401 that the token is not valid, and nothing of its reason, so there is none
+// but for an exchange.
 func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
+	type inner struct {
+		Message string `json:"message"`
+	}
 	body := struct {
 		Error   string `json:"error,omitempty"`
 		Message string `json:"message,omitempty"`
+		Body    *inner `json:"body,omitempty"`
 		Code    string `json:"code"`
 		Event   string `json:"event,omitempty"`
 	}{Code: string(d.Code), Event: d.Event}
 	status := d.Status
 	if op.Kind == model.OperationExchange {
-		body.Message = d.Sentence()
+		body.Message, body.Body = d.Sentence(), &inner{d.Sentence()}
 	} else {
 		body.Error = d.Sentence()
 		if status == http.StatusUnauthorized {
