@@ -29,7 +29,7 @@ func TestNuGet(t *testing.T) {
 		return got
 	}
 	r.unchanged(t, func() {
-		if got := push(t, "http://"+r.reg.Addr+r.reg.Path, r.reg.Password, "Acme.Widget", "1.0.0"); got.Code == 0 || !strings.Contains(got.Output, "(500)") {
+		if got := push(t, "http://"+r.reg.Addr+r.reg.Path, r.reg.Password, "Acme.Widget", "1.0.0"); got.Code == 0 || !strings.Contains(got.Output, "(400)") {
 			t.Errorf("gitea takes nuget's form without the gateway, which the page about it denies: exit status %d\n%s", got.Code, got.Output)
 		}
 	})
@@ -111,8 +111,8 @@ func TestNuGetSymbols(t *testing.T) {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	r.stores(t,
-		"Acme.Widget/1.0.0-beta/acme.widget.1.0.0-beta.nupkg", "Acme.Widget/1.0.0-beta/acme.widget.1.0.0-beta.snupkg",
-		"Acme.Widget/1.0.0-beta/acme.widget.nuspec", "Acme.Widget/1.0.0-beta/widget.pdb")
+		"Acme.Widget/1.0.0-Beta/acme.widget.1.0.0-beta.nupkg", "Acme.Widget/1.0.0-Beta/acme.widget.1.0.0-beta.snupkg",
+		"Acme.Widget/1.0.0-Beta/acme.widget.nuspec", "Acme.Widget/1.0.0-Beta/widget.pdb")
 	event := r.await(t, "push of symbols", func(e model.Event) bool {
 		return e.Kind == model.EventDecision && e.Operation == "push-symbols" && e.Decision == "allow" && e.SHA256 != ""
 	})

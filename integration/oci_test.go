@@ -354,15 +354,18 @@ func TestOCIParts(t *testing.T) {
 				p.follow(r.send(t, http.MethodPost, repository+"/blobs/uploads/", bearer(token), nil), http.StatusAccepted)
 				cuts := []int{0, 65_536, 131_072}
 				for i, at := range cuts[1:] {
-					first := cuts[i]
-					for _, wrong := range []string{itoa(first) + "-" + itoa(at), itoa(first+1) + "-" + itoa(at), "bytes " + itoa(first) + "-" + itoa(at-1) + "/" + itoa(len(blob))} {
-						if wrong != itoa(first+1)+"-"+itoa(at) {
-							refused(t, p.send(http.MethodPatch, p.at, wrong, blob[first:at]), http.StatusBadRequest, model.CodeMalformedUpload)
-						} else if a := p.send(http.MethodPatch, p.at, wrong, blob[first:at]); a.Status != http.StatusRequestedRangeNotSatisfiable {
-							t.Errorf("a part that leaves a gap: %d %s", a.Status, a.Body)
-						}
+					first, part := cuts[i], blob[cuts[i]:at]
+					for _, wrong := range []string{itoa(first) + "-" + itoa(at), "bytes " + itoa(first) + "-" + itoa(at-1) + "/" + itoa(len(blob))} {
+						refused(t, p.send(http.MethodPatch, p.at, wrong, part), http.StatusBadRequest, model.CodeMalformedUpload)
 					}
-					p.follow(p.send(http.MethodPatch, p.at, itoa(first)+"-"+itoa(at-1), blob[first:at]), http.StatusAccepted)
+					// What is right in itself and leaves a gap, the registry refuses.
+					if a := p.send(http.MethodPatch, p.at, itoa(first+1)+"-"+itoa(at), part); a.Status != http.StatusRequestedRangeNotSatisfiable {
+						t.Errorf("a part that leaves a gap: %d %s", a.Status, a.Body)
+					}
+					p.follow(p.send(http.MethodPatch, p.at, itoa(first)+"-"+itoa(at-1), part), http.StatusAccepted)
+					if name == "gitea" {
+						continue // it wants the right to write of one who asks where an upload stands
+					}
 					if a := r.send(t, http.MethodGet, p.at, bearer(token), nil); a.Status != http.StatusNoContent || a.Header.Get("Range") != "0-"+itoa(at-1) {
 						t.Errorf("the upload stands at %s: %d %s", a.Header.Get("Range"), a.Status, a.Body)
 					}

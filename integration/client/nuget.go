@@ -49,7 +49,7 @@ func (h Home) NuGetPush(ctx context.Context, url, key, id, version string) (Resu
 	if err != nil {
 		return Result{}, err
 	}
-	return h.nuget(ctx, "push", file, "-Source", url, "-ApiKey", key)
+	return h.nuget(ctx, "push", filepath.Base(file), "-Source", url, "-ApiKey", key)
 }
 
 // NuGetDelete deletes a package with a key.

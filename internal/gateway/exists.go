@@ -134,6 +134,12 @@ func (t *transaction) vacant(in *incoming, u *url.URL, cred model.Credential) er
 		}
 		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the file exists: %w", statusError(answer.status)))
 	}
+	if t.op.Same && in.same != nil {
+		// The same question for the bytes: an error, or an answer that has none, is no sameness.
+		if answer, err := t.ask(http.MethodGet, u, header); err == nil && answer.status == http.StatusOK && !answer.tooLong && in.same(answer.body.Bytes()) {
+			return nil
+		}
+	}
 	target := in.targets[0]
 	target.Action = model.ActionOverwrite
 	if d := t.g.Policies.Evaluate(t.id, target); !d.Allow {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/trustpub/trustpub/internal/credential"
+	"github.com/trustpub/trustpub/internal/demo/wheel"
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/gateway"
 	"github.com/trustpub/trustpub/internal/model"
@@ -142,6 +143,60 @@ func TestOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOnceSame: what is there may be put once more where the ecosystem says so, and nothing else.
+func TestOnceSame(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		there func(uploaded []byte) (status int, body []byte)
+		want  model.Code
+	}{
+		{"the same", func(b []byte) (int, []byte) { return http.StatusOK, b }, ""},
+		{"something else", func(b []byte) (int, []byte) { return http.StatusOK, append(b[:len(b):len(b)], 'x') }, model.CodeAlreadyExists},
+		{"nothing", func([]byte) (int, []byte) { return http.StatusOK, nil }, model.CodeAlreadyExists},
+		{"something that can't be read", func(b []byte) (int, []byte) { return http.StatusForbidden, b }, model.CodeAlreadyExists},
+		{"a part of it", func(b []byte) (int, []byte) { return http.StatusPartialContent, b }, model.CodeAlreadyExists},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := open(t, func(reg *gateway.Registry, _ *gateway.Config) { reg.Ecosystem = repeating{reg.Ecosystem} })
+			h.policies.set(grantWidget)
+			file, err := wheel.Release{Name: "acme-widget", Version: "1.0"}.Wheel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			status, body := tc.there(file.Data)
+			h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
+				switch r.Method {
+				case http.MethodHead:
+				case http.MethodGet:
+					w.WriteHeader(status)
+					_, _ = w.Write(body)
+				default:
+					h.upstream.keep(w, r)
+				}
+			})
+			a := h.publish(upload{token: h.identity()})
+			if tc.want == "" && a.status != http.StatusOK {
+				t.Errorf("got %d %s\n%s", a.status, a.body, h.log)
+			}
+			if tc.want != "" {
+				h.refused(a, tc.want.Info().Status, tc.want)
+			}
+		})
+	}
+}
+
+// repeating is a registry that makes some of its files itself.
+type repeating struct{ ecosystem.Ecosystem }
+
+// Classify marks every publish.
+func (r repeating) Classify(method, path string, query url.Values, header http.Header) (model.Operation, error) {
+	op, err := r.Ecosystem.Classify(method, path, query, header)
+	if op.Kind == model.OperationPublish {
+		op.Once, op.Same, op.Body = true, true, model.BodySpool
+	}
+	return op, err
 }
 
 // once makes uploads those of a registry that replaces what it has.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"io"
 	"net/http"
 	"slices"
@@ -19,7 +20,9 @@ type incoming struct {
 	length int64
 	// settle passes the verdict on a body that is wholly here already; a stream's falls at its end.
 	settle func() error
-	close  func()
+	// same is true for a body that is just this one; nil where that is not known before it is forwarded.
+	same  func(there []byte) bool
+	close func()
 }
 
 // receive reads as much of the body as naming the target takes, asks permit about the targets (a spool only goes on then), and
@@ -136,6 +139,7 @@ func (t *transaction) receiveSpooled(
 		artifact := scanner.Artifact()
 		return verdict(in.targets, &artifact)
 	}
+	in.same = func(there []byte) bool { return scanner.Artifact().SHA256 == sha256.Sum256(there) }
 	return in, nil
 }
 

@@ -43,6 +43,9 @@ type Operation struct {
 	// Once is true for a publish to a URL where the registry would replace what it has: the gateway asks first (HEAD), and
 	// refuses with CodeAlreadyExists where something is there, unless the action overwrite is granted.
 	Once bool
+	// Same is true where Once does not refuse to put once more what is there, byte for byte: some registries make a file themselves that
+	// clients send too. Such a body is spooled and small.
+	Same bool
 	// Accept is the header of that name with which the gateway asks for Once; empty: none.
 	Accept string
 	// Challenge is true for a read that a client sends first, to learn where to get a token: in enforce mode one without any

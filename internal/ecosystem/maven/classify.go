@@ -52,9 +52,11 @@ func (p *protocol) put(path string, query url.Values) (model.Operation, error) {
 	}
 	t.Action = model.ActionPublish
 	op.Name, op.Targets = kindOf(t.File), []model.Target{t}
-	if op.Name == opPOM || op.Name == opMetadata {
+	if op.Name != opFile {
 		op.Body = model.BodySpool // told only from the end, and small
 	}
+	// Some repositories, as Gitea, make the checksums of a file themselves as soon as it is there.
+	op.Same = op.Name == opChecksum
 	// An index, and the checksum of one, is made to be replaced, and so are snapshots.
 	op.Once = subject(t.File) != metadataFile && !strings.HasSuffix(t.Version, model.SnapshotSuffix)
 	return op, nil

@@ -69,15 +69,20 @@ func (*protocol) Discover(op model.Operation, _ url.Values, _ []ecosystem.Discov
 	return model.Reply{}, model.Deny(model.CodeUnsupportedOperation).Differ("operation", op.Name, opExchange)
 }
 
-// Render writes a denial as JSON with "error", which the login action prints; clients show the reason phrase alone.
+// Render writes a denial as JSON with "error", which the login action prints; clients show the reason phrase alone. Of a 401 they show
+// nothing and ask for a password, so a key that is no good is a 403, as it is at the public registry.
 func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
-	reply := ecosystem.JSON(d.Status, struct {
+	status := d.Status
+	if op.Unsafe() && status == http.StatusUnauthorized && d.Code != model.CodeNoCredential {
+		status = http.StatusForbidden
+	}
+	reply := ecosystem.JSON(status, struct {
 		Error string `json:"error"`
 		Code  string `json:"code"`
 		Event string `json:"event,omitempty"`
 	}{d.Sentence(), string(d.Code), d.Event})
 	reply.Reason = d.Sentence()
-	if d.Status == http.StatusUnauthorized {
+	if status == http.StatusUnauthorized {
 		challenge := `Basic realm="trustpub"`
 		if op.Kind == model.OperationExchange {
 			challenge = "Bearer"

@@ -223,5 +223,6 @@ func TestRender(t *testing.T) {
 	denial.Event = "e1"
 	ecosystemtest.Golden(t, *update, "denied_push", protocol(t).Render(model.Operation{Kind: model.OperationPublish, Name: "push"}, denial))
 	ecosystemtest.Golden(t, *update, "denied_exchange", protocol(t).Render(model.Operation{Kind: model.OperationExchange}, model.Deny(model.CodeNoCredential)))
+	ecosystemtest.Golden(t, *update, "denied_key", protocol(t).Render(model.Operation{Kind: model.OperationPublish, Name: "push"}, model.Deny(model.CodeExpired)))
 	ecosystemtest.Golden(t, *update, "denied_credential", protocol(t).Render(model.Operation{}, model.Deny(model.CodeNoCredential)))
 }
