@@ -137,7 +137,7 @@ func TestMavenRefusals(t *testing.T) {
 		{"the pom of another artifact", "PUT", dir + "widget-1.0.pom", pom("gadget"), model.CodePackageMismatch},
 		{"the file of another artifact", "PUT", dir + "gadget-1.0.jar", "jar", model.CodePackageMismatch},
 		{"a page as a checksum", "PUT", dir + "widget-1.0.jar.sha1", "<html>", model.CodeMalformedUpload},
-		{"the index of plugins", "PUT", "/com/example/widget/maven-metadata.xml", "<metadata><plugins/></metadata>", model.CodePackageMismatch},
+		{"the index of plugins", "PUT", "/com/example/widget/maven-metadata.xml", "<metadata><plugins/></metadata>", model.CodeMalformedUpload},
 		{"properties", "PUT", dir + "widget-1.0.jar;x=y", "jar", model.CodeAmbiguousPath},
 		{"an escape", "PUT", dir + "widget%2D1.0.jar", "jar", model.CodeAmbiguousPath},
 		{"a query", "PUT", dir + "widget-1.0.jar?x=y", "jar", model.CodeMalformedUpload},
