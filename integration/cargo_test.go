@@ -56,7 +56,7 @@ func (r *rig) cargoExchange(t *testing.T, identity string) (string, answer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := r.send(t, http.MethodPost, "/api/v1/trusted_publishing/tokens", http.Header{"Content-Type": {"application/json"}}, body)
+	a := r.send(t, http.MethodPost, r.reg.Path+"api/v1/trusted_publishing/tokens", http.Header{"Content-Type": {"application/json"}}, body)
 	var minted struct {
 		Token string `json:"token"`
 	}
@@ -124,6 +124,41 @@ func TestCargo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCargoOwners: cargo lists the owners of a crate with a token of ours, and changes none.
+func TestCargoOwners(t *testing.T) {
+	t.Parallel()
+	r := cargoRig(t, "ktra")
+	if got := r.cargo(t, r.identity(nil), "acme-widget", "1.0.0"); got.Code != 0 {
+		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+	}
+	r.owners(t, "file://"+r.reg.Index, "bot")
+}
+
+// owners lists the owners of the crate with cargo, and tries to add one and to take one away.
+func (r *rig) owners(t *testing.T, index, owner string) {
+	t.Helper()
+	run := func(token, crate string, args ...string) client.Result {
+		got, err := r.home(nil).CargoOwner(t.Context(), index, token, crate, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := run(r.cargoToken(t), "acme-widget", "--list"); got.Code != 0 || !strings.Contains(got.Output, owner) {
+		t.Errorf("the owners: exit status %d, expected %s\n%s", got.Code, owner, got.Output)
+	}
+	r.unchanged(t, func() {
+		for name, args := range map[string][]string{"a-new-owner": {"--add", "mallory"}, "an-owner-less": {"--remove", owner}} {
+			got := run(r.cargoToken(t), "acme-widget", args...)
+			if got.Code == 0 {
+				t.Errorf("exit status 0\n%s", got.Output)
+			}
+			output := strings.ReplaceAll(cargoErrors(got.Output), r.site.Host()+strings.TrimSuffix(r.reg.Path, "/"), r.site.Host())
+			golden(t, "cargo-"+name, client.Result{Code: got.Code, Output: output})
+		}
+	})
 }
 
 // TestCargoWithoutChunks publishes into a registry that refuses bodies without a length. It writes its own address into the index

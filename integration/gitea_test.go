@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -499,17 +498,7 @@ func TestGiteaCargo(t *testing.T) {
 		}
 		return got
 	}
-	exchange := func() string {
-		body := []byte(`{"jwt":"` + r.identity(nil) + `"}`)
-		a := r.send(t, http.MethodPost, r.reg.Path+"api/v1/trusted_publishing/tokens", http.Header{"Content-Type": {"application/json"}}, body)
-		var minted struct {
-			Token string `json:"token"`
-		}
-		if err := json.Unmarshal([]byte(a.Body), &minted); err != nil || minted.Token == "" {
-			t.Fatalf("%d %s", a.Status, a.Body)
-		}
-		return minted.Token
-	}
+	exchange := func() string { return r.cargoToken(t) }
 	if got := publish(exchange(), "acme-widget", "1.0.0"); got.Code != 0 {
 		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
 	}
@@ -517,6 +506,17 @@ func TestGiteaCargo(t *testing.T) {
 		t.Fatalf("an identity token sent directly: exit status %d\n%s", got.Code, got.Output)
 	}
 	r.stores(t, "acme-widget/1.0.0/acme-widget-1.0.0.crate", "acme-widget/1.1.0/acme-widget-1.1.0.crate")
+	r.owners(t, "sparse+"+r.site.Public(), "acme")
+	for _, undo := range []bool{false, true} {
+		got, err := r.home(nil).CargoYank(t.Context(), "sparse+"+r.site.Public(), exchange(), "acme-widget", "1.0.0", undo)
+		if err != nil || got.Code != 0 {
+			t.Errorf("undo %v: %v, exit status %d\n%s", undo, err, got.Code, got.Output)
+		}
+		a := r.send(t, http.MethodGet, r.reg.Path+"ac/me/acme-widget", http.Header{"Authorization": {r.identity(nil)}}, nil)
+		if strings.Contains(a.Body, `"yanked":true`) == undo {
+			t.Errorf("undo %v: the index holds\n%s", undo, a.Body)
+		}
+	}
 	r.unchanged(t, func() {
 		for name, token := range map[string]string{"acme-gadget": exchange(), "acme-widget": r.identity(otherRepository)} {
 			if got := publish(token, name, "2.0.0"); got.Code == 0 || !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {

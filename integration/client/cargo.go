@@ -33,6 +33,11 @@ func (h Home) CargoYank(ctx context.Context, index, token, name, version string,
 	return h.cargo(ctx, h.Dir, index, token, args...)
 }
 
+// CargoOwner asks cargo for the owners of a crate, or has it change them.
+func (h Home) CargoOwner(ctx context.Context, index, token, name string, args ...string) (Result, error) {
+	return h.cargo(ctx, h.Dir, index, token, append([]string{"owner", "--registry", "gateway", name}, args...)...)
+}
+
 func (h Home) cargo(ctx context.Context, dir, index, token string, args ...string) (Result, error) {
 	// A cargo on the PATH may be one that looks for the real one in the caller's home.
 	sysroot, err := exec.CommandContext(ctx, "rustc", "--print", "sysroot").Output()

@@ -35,6 +35,9 @@ func (p *protocol) Classify(method, path string, query url.Values, _ http.Header
 		return model.Operation{Kind: model.OperationRevoke, Name: opRevoke}, nil
 	case path == publishPath && method == http.MethodPut:
 		return model.Operation{Kind: model.OperationPublish, Name: opPublish, Action: model.ActionPublish, Body: model.BodySpool}, nil
+	case strings.HasPrefix(path, cratesPath) && strings.HasSuffix(path, "/owners"):
+		return model.Operation{}, model.Deny(model.CodeUnsupportedOperation).
+			Differ("operation", brief(method+" "+path), "no change of owners: each is a person with a password, whom no policy names")
 	case strings.HasSuffix(path, "/git-upload-pack") && method == http.MethodPost:
 		return model.Operation{Kind: model.OperationRead, Name: opRead, Action: model.ActionRead}, nil // a fetch of an index in git
 	}
