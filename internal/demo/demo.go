@@ -22,14 +22,16 @@ import (
 	"github.com/trustpub/trustpub/internal/demo/generic"
 	"github.com/trustpub/trustpub/internal/demo/maven"
 	"github.com/trustpub/trustpub/internal/demo/npm"
+	"github.com/trustpub/trustpub/internal/demo/nuget"
 	"github.com/trustpub/trustpub/internal/demo/oci"
 	"github.com/trustpub/trustpub/internal/demo/pypi"
+	"github.com/trustpub/trustpub/internal/demo/rubygems"
 	"github.com/trustpub/trustpub/internal/demo/script"
 )
 
 // scripts are the ecosystems that the demo can show; the first is the default.
 var scripts = []*script.Script{
-	&pypi.Script, &npm.Script, &cargo.Script, &oci.Script, &maven.Script, &generic.Script,
+	&pypi.Script, &npm.Script, &cargo.Script, &oci.Script, &rubygems.Script, &nuget.Script, &maven.Script, &generic.Script,
 }
 
 // All is the name that stands for every ecosystem, one after the other.

@@ -29,8 +29,10 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
 	"github.com/trustpub/trustpub/internal/ecosystem/maven"
 	"github.com/trustpub/trustpub/internal/ecosystem/npm"
+	"github.com/trustpub/trustpub/internal/ecosystem/nuget"
 	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
+	"github.com/trustpub/trustpub/internal/ecosystem/rubygems"
 	"github.com/trustpub/trustpub/internal/gateway"
 	"github.com/trustpub/trustpub/internal/identity"
 	"github.com/trustpub/trustpub/internal/model"
@@ -134,6 +136,7 @@ type site struct {
 // ecosystems are those that the demo can show.
 var ecosystems = map[string]ecosystem.Kind{
 	"pypi": pypi.Kind, "npm": npm.Kind, "cargo": cargo.Kind, "oci": oci.Kind, "maven": maven.Kind, "generic": generic.Kind,
+	"rubygems": rubygems.Kind, "nuget": nuget.Kind,
 }
 
 // sourceOf is the configuration of a credential.
