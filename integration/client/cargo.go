@@ -24,6 +24,21 @@ func (h Home) CargoPublish(ctx context.Context, index, token, name, version stri
 	return h.cargo(ctx, project, index, token, "publish", "--registry", "gateway")
 }
 
+// CargoBuild builds a crate that needs another of the registry.
+func (h Home) CargoBuild(ctx context.Context, index, token, dependency, version string) (Result, error) {
+	project := filepath.Join(h.Dir, "project")
+	if err := os.MkdirAll(filepath.Join(project, "src"), 0o755); err != nil {
+		return Result{}, err
+	}
+	manifest := fmt.Sprintf("[package]\nname = \"shop\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[dependencies]\n%s = { version = %q, registry = \"gateway\" }\n", dependency, version)
+	for file, text := range map[string]string{"Cargo.toml": manifest, "src/lib.rs": "//! the shop\n"} {
+		if err := os.WriteFile(filepath.Join(project, file), []byte(text), 0o600); err != nil {
+			return Result{}, err
+		}
+	}
+	return h.cargo(ctx, project, index, token, "build")
+}
+
 // CargoYank yanks a version with cargo, or takes that back.
 func (h Home) CargoYank(ctx context.Context, index, token, name, version string, undo bool) (Result, error) {
 	args := []string{"yank", "--registry", "gateway", "--version", version, name}

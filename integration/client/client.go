@@ -20,10 +20,15 @@ import (
 // runLimit bounds one run of a client on a busy machine.
 const runLimit = 2 * time.Minute
 
+// carriedLimit bounds one that may wait for its token's end.
+const carriedLimit = 15 * time.Minute
+
 // Job is what a GitHub Actions job finds in its environment.
 type Job struct {
 	// RequestURL and RequestToken are ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN.
 	RequestURL, RequestToken string
+	// Nameless leaves out what names the platform, so that a client which knows it asks for nothing itself.
+	Nameless bool
 }
 
 // Result is what a run of a client left in the terminal.
@@ -42,6 +47,11 @@ type Home struct {
 	CA string
 	// Job is the CI job that the client runs in; nil: none.
 	Job *Job
+	// Carrier runs the client by trustpub exec, which brings it its credential; nil: the client is run as it is.
+	Carrier *Carrier
+	// Extra are variables that beat all others, Bin is a folder before all others of the PATH.
+	Extra []string
+	Bin   string
 }
 
 // Login is a user name and a password.
@@ -134,11 +144,21 @@ func (h Home) CurlRaw(ctx context.Context, url string, args ...string) (Result, 
 }
 
 func (h Home) run(ctx context.Context, dir string, env []string, program string, args ...string) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, runLimit)
+	limit := runLimit
+	if h.Carrier != nil {
+		limit = carriedLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	folder := filepath.Dir(program)
+	program, args = h.Carrier.wrap(h, program, args)
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
-	cmd.Env = append(h.environment(filepath.Dir(program)), env...)
+	cmd.Env = append(h.environment(folder), env...)
+	cmd.Env = append(cmd.Env, h.Extra...)
+	if h.Carrier != nil {
+		cmd.Stdin = h.Carrier.Stdin
+	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -151,6 +171,9 @@ func (h Home) run(ctx context.Context, dir string, env []string, program string,
 
 // environment is all that a client sees beside its own settings.
 func (h Home) environment(bin string) []string {
+	if h.Bin != "" {
+		bin = h.Bin + ":" + bin
+	}
 	env := []string{
 		"PATH=" + bin + ":/usr/local/bin:/usr/bin:/bin",
 		"HOME=" + h.Dir, "TMPDIR=" + h.Dir,
@@ -159,8 +182,10 @@ func (h Home) environment(bin string) []string {
 		"LANG=C.UTF-8", "TERM=dumb", "NO_COLOR=1", "COLUMNS=2000", "PYTHON_KEYRING_BACKEND=keyring.backends.null.Keyring",
 	}
 	if h.Job != nil {
-		env = append(env, "CI=true", "GITHUB_ACTIONS=true",
-			"ACTIONS_ID_TOKEN_REQUEST_URL="+h.Job.RequestURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN="+h.Job.RequestToken)
+		if !h.Job.Nameless {
+			env = append(env, "CI=true", "GITHUB_ACTIONS=true")
+		}
+		env = append(env, "ACTIONS_ID_TOKEN_REQUEST_URL="+h.Job.RequestURL, "ACTIONS_ID_TOKEN_REQUEST_TOKEN="+h.Job.RequestToken)
 	}
 	return env
 }

@@ -32,7 +32,7 @@ func (h Home) GemBuild(ctx context.Context, name, version string) (string, error
 			return "", err
 		}
 	}
-	got, err := h.gem(ctx, "", "build", "widget.gemspec")
+	got, err := h.alone().gem(ctx, "", "build", "widget.gemspec")
 	if err == nil && got.Code != 0 {
 		err = fmt.Errorf("gem build: exit status %d\n%s", got.Code, got.Output)
 	}

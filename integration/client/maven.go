@@ -4,16 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 
 	"github.com/trustpub/trustpub/integration/toolbox"
 )
 
 // settings are what a CI job has: nothing secret, the password is in the environment.
 const settings = `<settings>
-  <servers><server><id>releases</id><username>__token__</username><password>${env.MAVEN_TOKEN}</password></server></servers>
+  <servers><server><id>releases</id><username>${env.MAVEN_USER}</username><password>${env.MAVEN_TOKEN}</password></server></servers>
 </settings>
 `
 
@@ -28,6 +30,28 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 // Maven builds a jar with one file in it and deploys it. The password is the identity token, or whatever is tried instead.
 func (h Home) Maven(ctx context.Context, url, group, artifact, version, password, content string) (Result, error) {
+	return h.maven(ctx, fmt.Sprintf(pom, group, artifact, version), password, content, "deploy", "-DaltDeploymentRepository=releases::default::"+url)
+}
+
+// consumer is a project that needs an artifact of a repository.
+const consumer = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>com.example</groupId>
+  <artifactId>shop</artifactId>
+  <version>0</version>
+  <properties><project.build.sourceEncoding>UTF-8</project.build.sourceEncoding></properties>
+  <repositories><repository><id>releases</id><url>%s</url></repository></repositories>
+  <dependencies><dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency></dependencies>
+</project>
+`
+
+// MavenCompile compiles a project that needs an artifact.
+func (h Home) MavenCompile(ctx context.Context, url, group, artifact, version string) (Result, error) {
+	return h.maven(ctx, fmt.Sprintf(consumer, url, group, artifact, version), "", "x", "compile")
+}
+
+// maven runs goals in a project of one file.
+func (h Home) maven(ctx context.Context, model, password, content string, goals ...string) (Result, error) {
 	program, err := exec.LookPath("mvn")
 	if err != nil {
 		return Result{}, errors.New("mvn is not on the PATH: the integration tests deploy with it (Debian: maven)")
@@ -43,7 +67,7 @@ func (h Home) Maven(ctx context.Context, url, group, artifact, version, password
 	}
 	trusted := filepath.Join(h.Dir, "trusted.p12")
 	for path, text := range map[string]string{
-		filepath.Join(project, "pom.xml"):       fmt.Sprintf(pom, group, artifact, version),
+		filepath.Join(project, "pom.xml"):       model,
 		filepath.Join(project, "settings.xml"):  settings,
 		filepath.Join(resources, "content.txt"): content,
 	} {
@@ -56,20 +80,29 @@ func (h Home) Maven(ctx context.Context, url, group, artifact, version, password
 	if err != nil {
 		return Result{}, err
 	}
+	release = sync.OnceFunc(release)
 	defer release()
 	local := "-Dmaven.repo.local=" + repository
 	if err := fetchPlugins(ctx, program, project, local, repository); err != nil {
 		return Result{}, err
+	}
+	if h.Carrier != nil || goals[0] == "compile" { // which may take its time, or leave something behind: with a repository of its own it disturbs nobody
+		own := h.Dir + "-repository"
+		if err := os.CopyFS(own, os.DirFS(repository)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return Result{}, err
+		}
+		local = "-Dmaven.repo.local=" + own
+		release()
 	}
 	keytool := exec.CommandContext(ctx, "keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", h.CA, "-keystore", trusted, "-storetype", "PKCS12", "-storepass", "changeit")
 	if out, err := keytool.CombinedOutput(); err != nil {
 		return Result{}, fmt.Errorf("keytool: %w\n%s", err, out)
 	}
 	env := []string{
-		"MAVEN_TOKEN=" + password,
+		"MAVEN_USER=__token__", "MAVEN_TOKEN=" + password,
 		"MAVEN_OPTS=-Djavax.net.ssl.trustStore=" + trusted + " -Djavax.net.ssl.trustStorePassword=changeit",
 	}
-	return h.run(ctx, project, env, program, "-B", "-s", "settings.xml", local, "deploy", "-DaltDeploymentRepository=releases::default::"+url)
+	return h.run(ctx, project, env, program, append([]string{"-B", "-s", "settings.xml", local}, goals...)...)
 }
 
 // fetchPlugins fills the local repository once, with the certificates of the machine; the upload trusts the test's authority

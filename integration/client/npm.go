@@ -30,6 +30,15 @@ func (h Home) NPMRun(ctx context.Context, url, token string, args ...string) (Re
 	return h.node(ctx, program, url, token, "placeholder", "0.0.0", args...)
 }
 
+// NPMInstall installs a package with npm into the project of the home.
+func (h Home) NPMInstall(ctx context.Context, url, name string) (Result, error) {
+	program, err := exec.LookPath("npm")
+	if err != nil {
+		return Result{}, err
+	}
+	return h.node(ctx, program, url, "", "shop", "0.0.0", "install", "--no-audit", "--no-fund", name)
+}
+
 // PNPM10 publishes a package with the last pnpm that runs npm for it.
 func (h Home) PNPM10(ctx context.Context, url, token, name, version string) (Result, error) {
 	program, err := toolbox.PNPM10.Program(ctx, "pnpm")

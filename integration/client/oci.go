@@ -63,8 +63,11 @@ func (h Home) Skopeo(ctx context.Context, host, password, image string) (Result,
 	if err != nil {
 		return Result{}, err
 	}
-	return h.run(ctx, h.Dir, nil, program, "--insecure-policy", "copy", "--quiet", "--retry-times", "0", "--dest-cert-dir", certificates,
-		"--dest-creds", "oidc:"+password, "oci:"+layout, "docker://"+host+"/"+image)
+	args := []string{"--insecure-policy", "copy", "--quiet", "--retry-times", "0", "--dest-cert-dir", certificates}
+	if password != "" {
+		args = append(args, "--dest-creds", "oidc:"+password)
+	}
+	return h.run(ctx, h.Dir, nil, program, append(args, "oci:"+layout, "docker://"+host+"/"+image)...)
 }
 
 // Oras logs in with a password and pushes a file with oras.
@@ -100,8 +103,12 @@ func (h Home) Helm(ctx context.Context, host, password, folder, name, version st
 		return Result{}, err
 	}
 	env := []string{"SSL_CERT_FILE=" + h.CA}
-	for _, args := range [][]string{{"package", source}, {"registry", "login", host, "-u", "oidc", "-p", password}} {
-		if got, err := h.run(ctx, h.Dir, env, program, args...); err != nil || got.Code != 0 {
+	prepare := [][]string{{"package", source}}
+	if password != "" {
+		prepare = append(prepare, []string{"registry", "login", host, "-u", "oidc", "-p", password})
+	}
+	for _, args := range prepare {
+		if got, err := h.alone().run(ctx, h.Dir, env, program, args...); err != nil || got.Code != 0 {
 			return got, err
 		}
 	}

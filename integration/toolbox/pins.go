@@ -20,10 +20,12 @@ var (
 	UV         = Tool{Name: "uv", Requires: []string{"uv==0.13.9"}}
 	Twine      = Tool{Name: "twine", Requires: []string{"twine==7.0.0"}}
 	PDM        = Tool{Name: "pdm", Requires: []string{"pdm[locked]==2.29.3"}}
+	Poetry     = Tool{Name: "poetry", Requires: []string{"poetry==2.5.1"}}
+	Hatch      = Tool{Name: "hatch", Requires: []string{"hatch==1.18.2"}}
 )
 
 // All lists every tool.
-func All() []Tool { return []Tool{UV, Twine, PDM, PyPIServer, Devpi} }
+func All() []Tool { return []Tool{UV, Twine, PDM, Poetry, Hatch, PyPIServer, Devpi} }
 
 //go:embed constraints/*.txt
 var constraintFiles embed.FS

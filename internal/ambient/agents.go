@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os/exec"
 )
 
@@ -21,7 +20,7 @@ func buildkite(j Job) *Source {
 				}
 			}
 			if err != nil {
-				return "", fmt.Errorf("Buildkite: buildkite-agent oidc request-token failed: %w", err) //nolint:staticcheck // a name
+				return "", failure("Buildkite", "buildkite-agent oidc request-token failed: %w", err)
 			}
 			return raw, nil
 		},
@@ -52,7 +51,7 @@ func circleci(j Job) *Source {
 			return raw, nil
 		}
 		if !errors.Is(err, exec.ErrNotFound) {
-			return "", fmt.Errorf("CircleCI: circleci run oidc get failed: %w", err)
+			return "", failure("CircleCI", "circleci run oidc get failed: %w", err)
 		}
 		if raw := j.Getenv("CIRCLE_OIDC_TOKEN_V2"); raw != "" {
 			s.Where, s.Fresh, s.Chooses = "the variable CIRCLE_OIDC_TOKEN_V2", false, false

@@ -116,6 +116,11 @@ func (m *Missing) Error() string {
 	return text + ":\n\n" + indent(m.Paste)
 }
 
+// failure is an error of a platform's.
+func failure(platform, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", platform, fmt.Errorf(format, args...))
+}
+
 func indent(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n    ") + "\n"
 }
@@ -192,7 +197,7 @@ func Find(j Job, choice string) (*Source, error) {
 func run(ctx context.Context, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // a platform's own program, by a name of the table
 	cmd.WaitDelay = time.Second
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint

@@ -86,12 +86,12 @@ func azureToken(ctx context.Context, j Job) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("Azure Pipelines: the token endpoint can't be reached: %w", err) //nolint:staticcheck // a name
+		return "", failure("Azure Pipelines", "the token endpoint can't be reached: %w", err)
 	case status != http.StatusOK:
-		return "", fmt.Errorf("Azure Pipelines: the token endpoint answered %d, expected 200: %s", status, oneLine(string(body))) //nolint:staticcheck // a name
+		return "", failure("Azure Pipelines", "the token endpoint answered %d, expected 200: %s", status, oneLine(string(body)))
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Token == "" {
-		return "", fmt.Errorf("Azure Pipelines: the token endpoint's answer has no oidcToken") //nolint:staticcheck // a name
+		return "", failure("Azure Pipelines", "the token endpoint's answer has no oidcToken")
 	}
 	return answer.Token, nil
 }
@@ -134,14 +134,14 @@ func googleToken(ctx context.Context, j Job, audience string) (string, error) {
 	})
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("Google: the metadata server can't be reached: %w", err)
+		return "", failure("Google", "the metadata server can't be reached: %w", err)
 	case status == http.StatusNotFound:
 		return "", &Missing{
 			Platform: "Google", Lacks: "the machine has no service account, so that the metadata server gives no identity token",
 			Do: "Give the machine or the build one, and name its unique id in the policy",
 		}
 	case status != http.StatusOK:
-		return "", fmt.Errorf("Google: the metadata server answered %d, expected 200: %s", status, oneLine(string(body)))
+		return "", failure("Google", "the metadata server answered %d, expected 200: %s", status, oneLine(string(body)))
 	}
 	return string(body), nil
 }

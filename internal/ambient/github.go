@@ -3,7 +3,6 @@ package ambient
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -50,16 +49,16 @@ func githubToken(ctx context.Context, j Job, audience string) (string, error) {
 		return req, err
 	})
 	if err != nil {
-		return "", fmt.Errorf("GitHub Actions: the token endpoint can't be reached: %w", err)
+		return "", failure("GitHub Actions", "the token endpoint can't be reached: %w", err)
 	}
 	var answer struct {
 		Value string `json:"value"`
 	}
 	if status != http.StatusOK {
-		return "", fmt.Errorf("GitHub Actions: the token endpoint answered %d, expected 200: %s", status, oneLine(string(body)))
+		return "", failure("GitHub Actions", "the token endpoint answered %d, expected 200: %s", status, oneLine(string(body)))
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Value == "" {
-		return "", fmt.Errorf("GitHub Actions: the token endpoint's answer has no value, expected {\"value\": \"...\"}")
+		return "", failure("GitHub Actions", "the token endpoint's answer has no value, expected {\"value\": \"...\"}")
 	}
 	return answer.Value, nil
 }
