@@ -60,6 +60,25 @@ func TestGeneric(t *testing.T) {
 			})
 		})
 	}
+	for _, tc := range []struct{ name, path, token string }{
+		{"a-replayed-token", "acme-widget/1.1/x.tar.gz", token},
+		{"a-file-that-exists", path, r.identity(nil)},
+		{"another-package", "other/1.0/x.tar.gz", r.identity(nil)},
+		{"another-repository", "acme-widget/1.1/x.tar.gz", r.identity(otherRepository)},
+		{"a-stranger", "acme-widget/1.1/x.tar.gz", r.identity(foreignRepository)},
+		{"a-stolen-password", "acme-widget/1.1/x.tar.gz", r.reg.Password},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r.unchanged(t, func() {
+				args := []string{"--fail-with-body", "--upload-file", wheel.path, "--header", "Authorization: Bearer " + tc.token}
+				got, err := r.home(nil).CurlRaw(t.Context(), r.site.Public()+tc.path, args...)
+				if err != nil || got.Code == 0 {
+					t.Errorf("%v, exit status %d\n%s", err, got.Code, got.Output)
+				}
+				golden(t, "curl-file-"+tc.name, got)
+			})
+		})
+	}
 	if a := r.send(t, http.MethodDelete, "/"+path, fresh(nil), nil); a.Status/100 != 2 {
 		t.Errorf("the deletion: %d %s", a.Status, a.Body)
 	}
