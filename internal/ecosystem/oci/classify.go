@@ -121,7 +121,11 @@ func (p *protocol) read(method, path, rest string) (model.Operation, error) {
 		return op, nil
 	}
 	if at, ok := find(rest); ok {
-		return p.operation(model.OperationRead, opRepository, p.target(at, model.ActionRead)), nil
+		action := model.ActionRead
+		if at.kind == "uploads" {
+			action = model.ActionPublish // only who uploads asks where it stands, and some registries want the right to write for it
+		}
+		return p.operation(model.OperationRead, opRepository, p.target(at, action)), nil
 	}
 	if strings.HasPrefix(rest, "/_catalog") {
 		return model.Operation{}, unsupported(method, path)

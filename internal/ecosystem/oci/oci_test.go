@@ -125,7 +125,11 @@ func TestClassify(t *testing.T) {
 		{"GET " + repository + "/blobs/" + short, read(target("acme/widget", "", model.ActionRead)), ""},
 		{"GET " + repository + "/tags/list?n=10", read(target("acme/widget", "", model.ActionRead)), ""},
 		{"GET " + repository + "/referrers/" + short + "?artifactType=x", read(target("acme/widget", "", model.ActionRead)), ""},
-		{"GET " + repository + "/blobs/uploads/0-1?_state=x", read(target("acme/widget", "", model.ActionRead)), ""},
+		{
+			"GET " + repository + "/blobs/uploads/0-1?_state=x",
+			model.Operation{Kind: model.OperationRead, Name: "repository", Action: model.ActionPublish, Targets: []model.Target{target("acme/widget", "", model.ActionPublish)}},
+			"",
+		},
 		{"GET " + repository + "/blobs/md5:aa", plain, ""},
 		{"GET /v2/Acme/widget/tags/list", plain, ""},
 		{"POST " + repository + "/blobs/uploads/", publish("upload-start", model.BodyNone, nil, target("acme/widget", "", model.ActionPublish)), ""},
