@@ -32,7 +32,7 @@ func ociRig(t *testing.T, options ...option) *rig {
 
 // ociClients push an image named REPOSITORY:TAG with the identity token as password.
 var ociClients = map[string]func(h client.Home, ctx context.Context, host, password, image string) (client.Result, error){
-	"crane": client.Home.Crane, "oras": client.Home.Oras, "skopeo": client.Home.Skopeo,
+	"crane": client.Home.Crane, "oras": client.Home.Oras, "skopeo": client.Home.Skopeo, "regctl": client.Home.Regctl,
 	"helm": func(h client.Home, ctx context.Context, host, password, image string) (client.Result, error) {
 		repository, tag, _ := strings.Cut(image, ":")
 		at := strings.LastIndexByte(repository, '/')
@@ -65,6 +65,9 @@ func TestOCI(t *testing.T) {
 			if tags := r.tags(t, "acme/widget"); tags != "1.0.0 1.1.0" {
 				t.Fatalf("the registry has the tags %q", tags)
 			}
+			if parts := r.parts(t); kind == "regctl" && parts < 2*client.RegctlArtifact/client.RegctlChunk {
+				t.Errorf("the two artifacts came in %d parts", parts)
+			}
 			for _, tc := range []struct{ name, password, image string }{
 				{"a-tag-that-exists", r.identity(nil), "acme/widget:1.0.0"},
 				{"another-repository-with-the-same-token", used, "acme/gadget:1.0.0"},
@@ -86,6 +89,21 @@ func TestOCI(t *testing.T) {
 			}
 		})
 	}
+}
+
+// parts counts the parts of blobs that were let through.
+func (r *rig) parts(t *testing.T) (n int) {
+	t.Helper()
+	events, err := r.gw.Audit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		if e.Kind == model.EventDecision && e.Operation == "upload-chunk" && e.Decision == "allow" {
+			n++
+		}
+	}
+	return n
 }
 
 // links are the tags that the registry has. Blobs, and a manifest that helm puts by its digest first, are no image without one.
@@ -119,7 +137,7 @@ func ociErrors(output string) string {
 	for line := range strings.Lines(output) {
 		if at := strings.Index(line, "level=fatal"); at > 0 {
 			line = line[at:]
-		} else if !strings.HasPrefix(line, "Error") {
+		} else if !strings.HasPrefix(line, "Error") && !strings.HasPrefix(line, "failed") {
 			continue
 		}
 		b.WriteString(line)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/trustpub/trustpub/integration/toolbox"
 	"github.com/trustpub/trustpub/internal/demo/oci"
@@ -84,6 +86,38 @@ func (h Home) Oras(ctx context.Context, host, password, image string) (Result, e
 		return got, err
 	}
 	return h.run(ctx, h.Dir, env, program, "push", "--no-tty", "--plain-http=false", host+"/"+image, "artifact.txt:text/plain")
+}
+
+// RegctlChunk is how many bytes regctl sends at a time, and how much of an artifact it has.
+const (
+	RegctlChunk    = 64 << 10
+	RegctlArtifact = 5*RegctlChunk - 100
+)
+
+// Regctl logs in with a password and pushes an artifact with regctl, in parts that say where they belong.
+func (h Home) Regctl(ctx context.Context, host, password, image string) (Result, error) {
+	program, err := toolbox.Regctl.Program(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	ca, err := os.ReadFile(h.CA)
+	if err != nil {
+		return Result{}, err
+	}
+	text := strings.Repeat("artifact of "+image+" "+rand.Text()+"\n", RegctlArtifact)[:RegctlArtifact]
+	if err := os.WriteFile(filepath.Join(h.Dir, "artifact.txt"), []byte(text), 0o600); err != nil {
+		return Result{}, err
+	}
+	chunk := strconv.Itoa(RegctlChunk)
+	for _, args := range [][]string{
+		{"registry", "set", host, "--cacert", string(ca), "--blob-chunk", chunk, "--blob-max", chunk, "--skip-check"},
+		{"registry", "login", host, "-u", "oidc", "-p", password},
+	} {
+		if got, err := h.run(ctx, h.Dir, nil, program, args...); err != nil || got.Code != 0 {
+			return got, err
+		}
+	}
+	return h.run(ctx, h.Dir, nil, program, "artifact", "put", "--artifact-type", "application/vnd.example", "--file", "artifact.txt", host+"/"+image)
 }
 
 // chart is the least chart that helm packages.

@@ -45,11 +45,12 @@ var (
 	Distribution = Golang{Name: "distribution", Package: "github.com/distribution/distribution/v3/cmd/registry", Version: "v3.1.2", Takes: "2 minutes"}
 	Crane        = Golang{Name: "crane", Package: "github.com/google/go-containerregistry/cmd/crane", Version: "v0.22.1", Takes: "half a minute"}
 	Oras         = Golang{Name: "oras", Package: "oras.land/oras/cmd/oras", Version: "v1.3.6", Takes: "half a minute"}
+	Regctl       = Golang{Name: "regctl", Package: "github.com/regclient/regclient/cmd/regctl", Version: "v0.11.7", Takes: "half a minute"}
 	Helm         = Golang{Name: "helm", Package: "helm.sh/helm/v4/cmd/helm", Version: "v4.3.1", Takes: "3 minutes"}
 )
 
 // AllGolang lists every tool that the go command builds.
-func AllGolang() []Golang { return []Golang{Gitea, Distribution, Crane, Oras, Helm} }
+func AllGolang() []Golang { return []Golang{Gitea, Distribution, Crane, Oras, Regctl, Helm} }
 
 // golangModules are the modules of the programs that need one: NAME/module.mod and NAME/module.sum, since a folder with a go.mod can't
 // be embedded.
