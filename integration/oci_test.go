@@ -203,10 +203,14 @@ func TestOCIRealm(t *testing.T) {
 		{"a repository that no policy names", r.identity(nil), "repository:acme/other:pull,push", model.CodeNoMatchingPolicy},
 		{"another publisher", r.identity(otherRepository), widget, model.CodeNoMatchingPolicy},
 		{"another audience", shared.issuer.Token("elsewhere.example.com", nil), widget, model.CodeWrongAudience},
-		{"a publish token", token, widget, model.CodeInvalidToken},
+		{"a publish token that is none", token + "x", widget, model.CodeInvalidToken},
 	} {
 		_, a := r.ociToken(t, tc.password, tc.scope)
 		refused(t, a, http.StatusUnauthorized, tc.code)
+	}
+	// A publish token is a password too, and no other token comes of it.
+	if again, a := r.ociToken(t, token, gadget); again != token {
+		t.Errorf("a publish token as password: %d %s", a.Status, a.Body)
 	}
 	refused(t, start(identity, "acme/gadget"), http.StatusUnauthorized, model.CodeReplayed)
 	if a := start(identity, "acme/widget"); a.Status != http.StatusAccepted {
