@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // block is the unit of a tar, in bytes.
@@ -25,24 +26,15 @@ func (d *Defect) Error() string { return fmt.Sprintf("tar has %s, expected %s", 
 // calls Check with each header.
 func NewReader(r io.Reader) *tar.Reader { return tar.NewReader(io.TeeReader(r, &walk{})) }
 
-// Check refuses an entry by what the standard library has read of it: no kind but files, folders and links, and no extended record
-// that moves where the next header is or that some readers do not know.
+// Check refuses an entry by what the standard library has read of it: no kind but files, folders and links, and names in UTF-8.
 func Check(h *tar.Header) error {
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeDir, tar.TypeLink, tar.TypeSymlink:
-	case tar.TypeXGlobalHeader: // what git archive writes
-		for record := range h.PAXRecords {
-			if record != "comment" {
-				return &Defect{"a record " + fmt.Sprintf("%.40q", record) + " for all entries", "a comment at most"}
-			}
-		}
+	case tar.TypeReg, tar.TypeDir, tar.TypeLink, tar.TypeSymlink, tar.TypeXGlobalHeader:
 	default:
 		return &Defect{fmt.Sprintf("an entry %.80q of kind %q", h.Name, h.Typeflag), "files, folders and links"}
 	}
-	for record, value := range h.PAXRecords {
-		if record == "size" || record == "hdrcharset" || strings.HasPrefix(record, "GNU.sparse.") || record == "path" && value == "" {
-			return &Defect{"a record " + fmt.Sprintf("%.40q", record), "sizes and names in the headers"}
-		}
+	if !utf8.ValidString(h.Name) {
+		return &Defect{fmt.Sprintf("an entry %.80q", h.Name), "names in UTF-8"}
 	}
 	return nil
 }
@@ -52,7 +44,11 @@ type walk struct {
 	head   [block]byte
 	filled int
 	skip   int64  // data and padding of the entry under way
+	left   int    // of the records under way, in bytes
+	record []byte // what was seen of them
+	global bool   // they are for all entries that follow
 	before string // kinds of the headers that belong to the next entry
+	named  bool   // the data that begins is a long name
 	ended  bool
 }
 
@@ -60,7 +56,14 @@ type walk struct {
 func (w *walk) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0 && !w.ended; {
 		if w.skip > 0 {
+			if w.named && rest[0] == 0 {
+				return 0, errNoName
+			}
+			w.named = false
 			n := min(w.skip, int64(len(rest)))
+			if err := w.records(rest[:n]); err != nil {
+				return 0, err
+			}
 			w.skip, rest = w.skip-n, rest[n:]
 			continue
 		}
@@ -77,10 +80,17 @@ func (w *walk) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// errNoName is for a long name that is empty, which some readers leave out.
+var errNoName = &Defect{"a long name of nothing", "a name"}
+
 var octal = regexp.MustCompile(`^ *([0-7]{1,12})[ \x00]*$`)
 
-// posix is the magic of the only headers that have a prefix of the name.
-const posix = "ustar\x0000"
+// The magics of headers. Only those of POSIX have a prefix of the name.
+const (
+	posix = "ustar\x0000"
+	gnu   = "ustar  \x00"
+	old   = "\x00\x00\x00\x00\x00\x00\x00\x00"
+)
 
 func (w *walk) header(h []byte) error {
 	if len(bytes.Trim(h, "\x00")) == 0 {
@@ -95,7 +105,11 @@ func (w *walk) header(h []byte) error {
 	if err != nil {
 		return &Defect{"another spelling of a size", "octal digits"}
 	}
-	if string(h[257:265]) != posix && len(bytes.Trim(h[345:500], "\x00")) > 0 {
+	magic := string(h[257:265])
+	if magic != posix && magic != gnu && magic != old {
+		return &Defect{"another kind of header", "one of POSIX, of GNU or of old times"}
+	}
+	if magic != posix && len(bytes.Trim(h[345:500], "\x00")) > 0 {
 		return &Defect{"more of a name in a header that has no place for it", "the name in its own field"}
 	}
 	switch kind := h[156]; kind {
@@ -105,12 +119,24 @@ func (w *walk) header(h []byte) error {
 			return &Defect{"two headers for the name of one entry", "one"}
 		}
 		w.before += string(rune(kind))
+		if w.named = kind != 'x'; w.named && size == 0 {
+			return errNoName
+		}
+		if kind == 'x' {
+			return w.expect(size, false)
+		}
 	case 'g':
 		if w.before != "" {
 			return &Defect{"a header for all entries between those of one", "one before them"}
 		}
-	case '0', 0:
+		return w.expect(size, true)
+	case '0':
 		w.before = ""
+	case 0:
+		// Old files are folders where their name ends in a slash, for some in the header and for others in the record.
+		if w.before != "" {
+			return &Defect{"an old header behind one that names its entry", "a header of its time"}
+		}
 	default:
 		// Some readers skip so many bytes, others read a header there.
 		if size != 0 {
@@ -118,6 +144,62 @@ func (w *walk) header(h []byte) error {
 		}
 		w.before = ""
 	}
-	w.skip = (size + block - 1) / block * block
+	w.skip = blocks(size)
 	return nil
+}
+
+func blocks(size int64) int64 { return (size + block - 1) / block * block }
+
+// expect begins extended records of that size.
+func (w *walk) expect(size int64, global bool) error {
+	if size > maxRecords {
+		return &Defect{"more records for one entry", "at most 1 MiB"}
+	}
+	w.left, w.record, w.global, w.skip = int(size), w.record[:0], global, blocks(size)
+	return nil
+}
+
+// maxRecords bounds the extended records of one entry, in bytes, as the library does.
+const maxRecords = 1 << 20
+
+var recordLength = regexp.MustCompile(`^([0-9]{1,7}) `)
+
+// records collects the extended records of an entry. Of two that say the same, some readers take the first and some the last.
+func (w *walk) records(p []byte) error {
+	if w.left == 0 {
+		return nil
+	}
+	n := min(w.left, len(p))
+	w.record = append(w.record, p[:n]...)
+	if w.left -= n; w.left > 0 {
+		return nil
+	}
+	seen := map[string]bool{}
+	for rest := w.record; len(rest) > 0; {
+		m := recordLength.FindSubmatch(rest)
+		size := 0
+		if m != nil {
+			size, _ = strconv.Atoi(string(m[1])) // digits that an int holds
+		}
+		if m == nil || size <= len(m[0]) || size > len(rest) || rest[size-1] != '\n' {
+			return &Defect{"a record of another form", "LENGTH KEY=VALUE"}
+		}
+		key, value, found := bytes.Cut(rest[len(m[0]):size-1], []byte("="))
+		switch {
+		case !found || seen[string(key)]:
+			return &Defect{"a record " + fmt.Sprintf("%.40q", key) + " twice, or without a value", "each once"}
+		case w.global && string(key) != "comment": // which git archive writes
+			return &Defect{"a record " + fmt.Sprintf("%.40q", key) + " for all entries", "a comment at most"}
+		case misplaced(string(key)) || string(key) == "path" && len(value) == 0:
+			return &Defect{"a record " + fmt.Sprintf("%.40q", key), "sizes and names in the headers"}
+		}
+		seen[string(key)] = true
+		rest = rest[size:]
+	}
+	return nil
+}
+
+// misplaced is true for records that move where the next header is, or that some readers do not know.
+func misplaced(key string) bool {
+	return key == "size" || key == "hdrcharset" || strings.HasPrefix(key, "GNU.sparse.")
 }
