@@ -39,6 +39,8 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			audience   AUDIENCE...
 //			direct     on|off
 //			verify_archive
+//			checksum_deploy
+//			properties NAME...
 //			headers    NAME...
 //			query      KEY...
 //			exists      PATH
@@ -143,6 +145,13 @@ func (r *Registry) option(d *caddyfile.Dispenser) (err error) {
 			r.Layout = strings.ReplaceAll(v, "{http.request.uri.path.file}", "{file}")
 			return nil
 		})
+	case "checksum_deploy":
+		r.ChecksumDeploy = true
+		if d.NextArg() {
+			err = d.Errf("checksum_deploy takes no argument")
+		}
+	case "properties":
+		err = list(d, &r.Properties)
 	case "mutable_tags":
 		err = list(d, &r.MutableTags)
 	case "exists":
@@ -160,7 +169,7 @@ func (r *Registry) option(d *caddyfile.Dispenser) (err error) {
 			return nil
 		})
 	default:
-		err = d.Errf("unrecognized subdirective %q of registry: expected credential, mode, body, audience, direct, verify_archive, layout, mutable_tags, headers, query, exists or spool_limit", name)
+		err = d.Errf("unrecognized subdirective %q of registry: expected credential, mode, body, audience, direct, verify_archive, layout, mutable_tags, checksum_deploy, properties, headers, query, exists or spool_limit", name)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	auditfile "github.com/trustpub/trustpub/internal/audit/file"
 	auditlog "github.com/trustpub/trustpub/internal/audit/log"
+	"github.com/trustpub/trustpub/internal/credential/artifactory"
 	"github.com/trustpub/trustpub/internal/credential/devpi"
 	"github.com/trustpub/trustpub/internal/credential/distribution"
 	"github.com/trustpub/trustpub/internal/credential/exec"
@@ -53,6 +54,7 @@ func init() {
 	RegisterCredential(devpi.Kind)
 	RegisterCredential(distribution.Kind)
 	RegisterCredential(gitea.Kind)
+	RegisterCredential(artifactory.Kind)
 	RegisterCredential(verdaccio.Kind)
 	RegisterCredential(exec.Kind)
 	RegisterCredential(http.Kind)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/ecosystem"
+	"github.com/trustpub/trustpub/internal/ecosystem/generic"
+	"github.com/trustpub/trustpub/internal/ecosystem/maven"
 	"github.com/trustpub/trustpub/internal/ecosystem/oci"
 	"github.com/trustpub/trustpub/internal/gateway"
 )
@@ -57,6 +59,10 @@ type Registry struct {
 	// Tags that a publish may move, for the ecosystem oci; * stands for any text. Moving any other needs the action overwrite.
 	MutableTags []string `json:"mutable_tags,omitempty"`
 
+	// Let an upload through that has no bytes but their SHA-256, which Artifactory fills with what it has; for maven and generic.
+	ChecksumDeploy bool `json:"checksum_deploy,omitempty"`
+	// Names of properties that may stand behind a file's name, as in ;NAME=VALUE at Artifactory; for maven and generic.
+	Properties []string `json:"properties,omitempty"`
 	// Names of headers that unsafe requests may carry beside those of the ecosystem.
 	Headers []string `json:"headers,omitempty"`
 
@@ -108,7 +114,8 @@ func (r *Registry) provision(ctx caddy.Context, logger *slog.Logger) error {
 	r.resolved = gateway.Registry{
 		Name: r.Name, Protocol: r.Ecosystem, Ecosystem: eco, Public: r.public, Audiences: r.audiences(),
 		Mode: gateway.Mode(r.Mode), Body: gateway.BodyMode(body), Source: source,
-		DirectOff: r.DirectOff, Headers: r.Headers, Query: r.Query, SpoolLimit: r.SpoolLimit, Probe: r.probe(source),
+		DirectOff: r.DirectOff, Headers: r.Headers, Query: r.Query, SpoolLimit: r.SpoolLimit,
+		ChecksumDeploy: r.ChecksumDeploy, Properties: r.Properties, Probe: r.probe(source),
 	}
 	return nil
 }
@@ -129,6 +136,14 @@ func (r *Registry) check() error {
 	}
 	if len(r.MutableTags) > 0 && r.Ecosystem != oci.Kind.Name {
 		return fmt.Errorf("mutable_tags is for the ecosystem oci, and this registry's is %s", r.Ecosystem)
+	}
+	if (r.ChecksumDeploy || len(r.Properties) > 0) && r.Ecosystem != maven.Kind.Name && r.Ecosystem != generic.Kind.Name {
+		return fmt.Errorf("checksum_deploy and properties are for the ecosystems maven and generic, and this registry's is %s", r.Ecosystem)
+	}
+	for _, name := range r.Properties {
+		if err := gateway.CheckProperty(name); err != nil {
+			return fmt.Errorf("properties: %q is no name of a property, expected letters, digits, '.', '-' and '_'", name)
+		}
 	}
 	if err := checkExists(r.Exists); err != nil {
 		return err
@@ -178,7 +193,7 @@ func (r *Registry) source(ctx caddy.Context, logger *slog.Logger) (credential.So
 	if err != nil {
 		return nil, fmt.Errorf("credential: %w", err)
 	}
-	source, err := cfg.Provision(credential.Env{Registry: r.Name, Ecosystem: r.Ecosystem, Public: r.public, Logger: logger})
+	source, err := cfg.Provision(credential.Env{Registry: r.Name, Ecosystem: r.Ecosystem, Public: r.public, Layout: r.Layout, Logger: logger})
 	if err != nil {
 		return nil, err
 	}

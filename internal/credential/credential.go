@@ -69,6 +69,8 @@ type Env struct {
 	// Registry is the registry's name, Ecosystem its protocol, Public its public URL.
 	Registry, Ecosystem string
 	Public              *url.URL
+	// Layout says where packages are, of a registry of the ecosystem generic: "/{package}/{version}/{file}".
+	Layout string
 	// Logger takes warnings (a missing secret at provision time is a warning); never a secret.
 	Logger *slog.Logger
 }

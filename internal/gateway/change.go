@@ -24,6 +24,12 @@ func (t *transaction) change() error {
 	if err := t.checkFraming(); err != nil {
 		return err
 	}
+	if err := checkMeaning(t.r.Header, t.reg.ChecksumDeploy); err != nil {
+		return err
+	}
+	if err := t.byChecksum(); err != nil {
+		return err
+	}
 	if err := t.authenticate(); err != nil {
 		return err
 	}
@@ -49,6 +55,11 @@ func (t *transaction) change() error {
 	t.g.restrict(out, &t.reg.Registry, t.op)
 	for name, values := range cred.Header {
 		out.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	t.withProperties(out)
+	if t.checksum != "" {
+		out.Header.Set(headerByChecksum, "true")
+		out.Header.Set(headerSHA256, t.checksum)
 	}
 	return t.send(in.into(out), &guard{t: t, secrets: secretsOf(cred), refused: cred.Refused, stream: in.stream, unsafe: true})
 }

@@ -63,6 +63,10 @@ type Registry struct {
 	DirectOff bool
 	// Headers and Query are names that unsafe requests may carry beside the ecosystem's own.
 	Headers, Query []string
+	// ChecksumDeploy lets an upload through that has no bytes but a checksum, which the registry fills with what it has.
+	ChecksumDeploy bool
+	// Properties are names that may stand behind a file's name, as in ;NAME=VALUE.
+	Properties []string
 	// SpoolLimit bounds a spooled body; zero: DefaultSpoolLimit.
 	SpoolLimit int64
 }

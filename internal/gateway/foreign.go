@@ -56,6 +56,9 @@ func (t *transaction) claimed() error {
 	if err := t.checkFraming(); err != nil {
 		return err
 	}
+	if err := checkMeaning(t.r.Header, false); err != nil {
+		return err
+	}
 	beside, err := t.identityBeside()
 	if err != nil {
 		return err

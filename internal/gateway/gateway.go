@@ -146,6 +146,8 @@ type transaction struct {
 	id        *model.Identity
 	key       string // of the identity, for replay
 	grant     *model.Grant
+	// checksum is set for an upload without bytes, props are what stood behind the name of the file.
+	checksum, props string
 }
 
 // ServeHTTP judges one request and forwards it through next. original is the URL as the client sent it, nil where the caller
@@ -228,10 +230,16 @@ func (t *transaction) find(original *url.URL) error {
 	if tokenErr := t.g.misplaced(t.r, t.query); tokenErr != nil {
 		return tokenErr
 	}
+	if formErr := t.properties(rt.registry); formErr != nil {
+		return formErr
+	}
+	if t.props != "" {
+		rt, err = t.g.route(t.r.Host, t.r.URL.EscapedPath())
+	}
 	if formErr := checkMethod(t.r); formErr != nil {
 		return formErr
 	}
-	if formErr := checkPath(t.r, original); formErr != nil {
+	if formErr := checkPath(t.r, t.withoutProperties(original)); formErr != nil {
 		return formErr
 	}
 	if err != nil {

@@ -28,6 +28,7 @@ var shapingHeaders = []string{
 	"X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups",
 	"X-Authenticated-User", "X-User", "X-Rut-User",
 	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+	"X-Jfrog-Override-Base-Url", "X-Artifactory-Override-Base-Url",
 	"Idempotency-Key", headerIdentity,
 }
 

@@ -40,6 +40,8 @@ func (t *transaction) receive(
 	var in *incoming
 	var err error
 	switch {
+	case t.checksum != "":
+		in = t.receiveChecksum(verdict)
 	case t.op.Body == model.BodyNone:
 		in, err = t.receiveNothing(verdict)
 	case t.op.Body == model.BodySpool, t.reg.Body == BodySpooled:

@@ -46,6 +46,8 @@ type Operation struct {
 	// Same is true where Once does not refuse to put once more what is there, byte for byte: some registries make a file themselves that
 	// clients send too. Such a body is spooled and small.
 	Same bool
+	// Opaque is true for a publish of a file that nobody looks into: its digest says all of it.
+	Opaque bool
 	// Accept is the header of that name with which the gateway asks for Once; empty: none.
 	Accept string
 	// Challenge is true for a read that a client sends first, to learn where to get a token: in enforce mode one without any

@@ -207,7 +207,7 @@ func (r *run) hides(t testing.TB, err error, issued model.Credential) {
 		secrets = append(secrets, tail)
 	}
 	for _, secret := range secrets {
-		if strings.Contains(text, secret) {
+		if secret != "" && strings.Contains(text, secret) {
 			t.Errorf("a secret is in the log or in an error")
 		}
 	}

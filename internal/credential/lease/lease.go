@@ -44,6 +44,8 @@ type Mint func(ctx context.Context) (model.Credential, error)
 type Options struct {
 	// Least is how long a credential is good for at least when it is handed out; zero: DefaultLeast.
 	Least time.Duration
+	// NoRenewal leaves out the renewal ahead of the end, where what a credential is made of ends before: an identity token.
+	NoRenewal bool
 	// Logger takes warnings about renewals; required.
 	Logger *slog.Logger
 	// Now is the clock; nil: time.Now.
@@ -66,7 +68,7 @@ func New(o Options) *Cache {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Cache{logger: o.Logger}
-	c.live.Store(&shelf{least: o.Least, now: o.Now, kept: map[string]*kept{}, ctx: ctx, cancel: cancel})
+	c.live.Store(&shelf{least: o.Least, once: o.NoRenewal, now: o.Now, kept: map[string]*kept{}, ctx: ctx, cancel: cancel})
 	return c
 }
 
@@ -117,6 +119,7 @@ func (c *Cache) Get(ctx context.Context, key string, mint Mint) (model.Credentia
 // shelf is what a Cache holds.
 type shelf struct {
 	least  time.Duration
+	once   bool // no renewal ahead
 	now    func() time.Time
 	flight singleflight.Group
 	ctx    context.Context // of renewals; ends with Close
@@ -145,7 +148,7 @@ func (s *shelf) find(key string) (k *kept, renew bool) {
 	if k == nil || !now.Before(k.end) {
 		return nil, false
 	}
-	if now.Before(k.renewal) || s.closed {
+	if now.Before(k.renewal) || s.once || s.closed {
 		return k, false
 	}
 	k.renewal = now.Add(again) // for the others, and where it fails

@@ -70,6 +70,7 @@ func (p *protocol) Classify(method, path string, query url.Values, header http.H
 		target.Action = model.ActionPublish
 		op := model.Operation{
 			Kind: model.OperationPublish, Name: opUpload, Action: model.ActionPublish, Targets: []model.Target{target}, Body: model.BodyStream, Once: true,
+			Opaque: true,
 		}
 		return op, p.plain(method, path, query, header, found)
 	case http.MethodDelete:

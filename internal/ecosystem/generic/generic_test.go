@@ -71,7 +71,7 @@ func TestLayouts(t *testing.T) {
 			}
 			continue
 		}
-		want := model.Operation{Kind: model.OperationPublish, Name: "upload", Action: model.ActionPublish, Body: model.BodyStream, Once: true, Targets: tc.want}
+		want := model.Operation{Kind: model.OperationPublish, Name: "upload", Action: model.ActionPublish, Body: model.BodyStream, Once: true, Opaque: true, Targets: tc.want}
 		if diff := cmp.Diff(want, op); diff != "" || err != nil {
 			t.Errorf("%s, %s: %v\n%s", tc.layout, tc.path, err, diff)
 		}
@@ -120,7 +120,7 @@ func TestClassify(t *testing.T) {
 		{name: "a read of a folder", method: "HEAD", path: "/widget/", want: model.Operation{Kind: "read", Name: "read", Action: "read"}},
 		{name: "a deletion", method: "DELETE", path: path, want: model.Operation{Kind: "manage", Name: "delete", Action: "delete", Targets: target("delete", "widget", "1.0", "widget.tar.gz")}},
 		{name: "a deletion of a folder", method: "DELETE", path: "/widget/1.0", code: model.CodeUnsupportedOperation},
-		{name: "a post", method: "POST", path: path, want: model.Operation{Kind: "publish", Name: "upload", Action: "publish", Body: model.BodyStream, Once: true, Targets: target("publish", "widget", "1.0", "widget.tar.gz")}},
+		{name: "a post", method: "POST", path: path, want: model.Operation{Kind: "publish", Name: "upload", Action: "publish", Body: model.BodyStream, Once: true, Opaque: true, Targets: target("publish", "widget", "1.0", "widget.tar.gz")}},
 		{name: "a post of a form", method: "POST", path: path, header: form, code: model.CodeMalformedUpload},
 		{name: "a put of a form", method: "PUT", path: path, header: form, code: model.CodeMalformedUpload},
 		{name: "a form in a second line", method: "PUT", path: path, header: http.Header{"Content-Type": {"text/plain", "application/x-www-form-urlencoded"}}, code: model.CodeMalformedUpload},

@@ -57,6 +57,7 @@ func (p *protocol) put(path string, query url.Values) (model.Operation, error) {
 	}
 	// Some repositories, as Gitea, make the checksums of a file themselves as soon as it is there.
 	op.Same = op.Name == opChecksum
+	op.Opaque = op.Name == opFile
 	// An index, and the checksum of one, is made to be replaced, and so are snapshots.
 	op.Once = subject(t.File) != metadataFile && !strings.HasSuffix(t.Version, model.SnapshotSuffix)
 	return op, nil

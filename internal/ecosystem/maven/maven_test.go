@@ -52,22 +52,22 @@ func target(action model.Action, pkg, version, file string) model.Target {
 func TestClassifyPuts(t *testing.T) {
 	const widget = "com.example:widget"
 	for path, want := range map[string]model.Operation{
-		"/com/example/widget/1.0/widget-1.0.jar":                   {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.jar")}},
-		"/com/example/widget/1.0/widget-1.0-sources.jar":           {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0-sources.jar")}},
-		"/com/example/widget/1.0/widget-1.0.module":                {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.module")}},
-		"/com/example/widget/1.0/widget-1.0.module.asc":            {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.module.asc")}},
+		"/com/example/widget/1.0/widget-1.0.jar":                   {Name: "file", Opaque: true, Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.jar")}},
+		"/com/example/widget/1.0/widget-1.0-sources.jar":           {Name: "file", Opaque: true, Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0-sources.jar")}},
+		"/com/example/widget/1.0/widget-1.0.module":                {Name: "file", Opaque: true, Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.module")}},
+		"/com/example/widget/1.0/widget-1.0.module.asc":            {Name: "file", Opaque: true, Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.module.asc")}},
 		"/com/example/widget/1.0/widget-1.0.module.sha256":         {Name: "checksum", Body: model.BodySpool, Same: true, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.module.sha256")}},
-		"/com/example/widget/1.0/widget-1.0.pom.asc":               {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.pom.asc")}},
-		"/com/example/widget/1.0/widget-1.0.jar.asc":               {Name: "file", Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.jar.asc")}},
+		"/com/example/widget/1.0/widget-1.0.pom.asc":               {Name: "file", Opaque: true, Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.pom.asc")}},
+		"/com/example/widget/1.0/widget-1.0.jar.asc":               {Name: "file", Opaque: true, Body: model.BodyStream, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.jar.asc")}},
 		"/com/example/widget/1.0/widget-1.0.jar.asc.sha512":        {Name: "checksum", Body: model.BodySpool, Same: true, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.jar.asc.sha512")}},
 		"/com/example/widget/1.0/widget-1.0.pom":                   {Name: "pom", Body: model.BodySpool, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.pom")}},
 		"/com/example/widget/1.0/widget-1.0.POM":                   {Name: "pom", Body: model.BodySpool, Once: true, Targets: []model.Target{target("publish", widget, "1.0", "widget-1.0.POM")}},
 		"/com/example/widget/maven-metadata.xml":                   {Name: "metadata", Body: model.BodySpool, Targets: []model.Target{target("publish", widget, "", "maven-metadata.xml")}},
 		"/com/example/widget/maven-metadata.xml.sha1":              {Name: "checksum", Body: model.BodySpool, Same: true, Targets: []model.Target{target("publish", widget, "", "maven-metadata.xml.sha1")}},
 		"/com/example/widget/1.1-SNAPSHOT/maven-metadata.xml":      {Name: "metadata", Body: model.BodySpool, Targets: []model.Target{target("publish", widget, "1.1-SNAPSHOT", "maven-metadata.xml")}},
-		"/com/example/widget/1.1-SNAPSHOT/widget-1.1-SNAPSHOT.jar": {Name: "file", Body: model.BodyStream, Targets: []model.Target{target("publish", widget, "1.1-SNAPSHOT", "widget-1.1-SNAPSHOT.jar")}},
+		"/com/example/widget/1.1-SNAPSHOT/widget-1.1-SNAPSHOT.jar": {Name: "file", Opaque: true, Body: model.BodyStream, Targets: []model.Target{target("publish", widget, "1.1-SNAPSHOT", "widget-1.1-SNAPSHOT.jar")}},
 		"/com/example/widget/1.1-SNAPSHOT/widget-1.1-20261123.211238-1-tests.jar": {
-			Name: "file", Body: model.BodyStream, Targets: []model.Target{target("publish", widget, "1.1-SNAPSHOT", "widget-1.1-20261123.211238-1-tests.jar")},
+			Name: "file", Opaque: true, Body: model.BodyStream, Targets: []model.Target{target("publish", widget, "1.1-SNAPSHOT", "widget-1.1-20261123.211238-1-tests.jar")},
 		},
 	} {
 		want.Kind, want.Action = model.OperationPublish, model.ActionPublish
