@@ -19,6 +19,7 @@ var needed = []struct{ program, why string }{
 	{"keytool", "Maven's trust is made with it (Debian: default-jdk)"},
 	{"git", "cargo's registries keep their index with it"},
 	{"curl", "the tests publish with it too"},
+	{"openssl", "nuget's trust is made with it, and a key for emergencies"},
 }
 
 // InstallAll makes sure that every tool is in the cache. What is missing on the machine is said first, in one error. Then the long
