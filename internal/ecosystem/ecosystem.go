@@ -3,6 +3,7 @@
 package ecosystem
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -24,6 +25,22 @@ type Settings struct {
 	Layout string
 	// MutableTags are the patterns of tags that a publish may move (oci).
 	MutableTags []string
+}
+
+// Unused says why settings have no meaning for a protocol; an empty reason means that it has one.
+type Unused struct{ Layout, VerifyArchive string }
+
+// Check refuses settings without a name or a URL, and those that mean nothing to a protocol.
+func (s Settings) Check(protocol string, unused Unused) error {
+	switch {
+	case s.Registry == "" || s.Public == nil:
+		return fmt.Errorf("%s: a registry needs a name and a public URL", protocol)
+	case s.Layout != "" && unused.Layout != "":
+		return fmt.Errorf("layout has no meaning for %s: %s", protocol, unused.Layout)
+	case s.VerifyArchive && unused.VerifyArchive != "":
+		return fmt.Errorf("verify_archive has no meaning for %s: %s", protocol, unused.VerifyArchive)
+	}
+	return nil
 }
 
 // Kind registers a protocol: its name and how to make an instance for one registry.

@@ -4,7 +4,6 @@
 package cargo
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
@@ -32,13 +31,12 @@ type protocol struct{ registry string }
 
 // New makes the protocol for one registry.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
-	switch {
-	case s.Registry == "" || s.Public == nil:
-		return nil, errors.New("a cargo registry needs a name and a public URL")
-	case s.Layout != "":
-		return nil, errors.New("layout has no meaning for cargo: its requests name the crate")
-	case s.VerifyArchive:
-		return nil, errors.New("verify_archive has no meaning for cargo: every crate is looked into")
+	err := s.Check("cargo", ecosystem.Unused{
+		Layout:        "its requests name the crate",
+		VerifyArchive: "every crate is looked into",
+	})
+	if err != nil {
+		return nil, err
 	}
 	return &protocol{registry: s.Registry}, nil
 }

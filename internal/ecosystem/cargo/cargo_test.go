@@ -101,19 +101,7 @@ func TestClassify(t *testing.T) {
 		{"POST /api/v1/trusted_publishing/github_configs", model.Operation{}, model.CodeUnsupportedOperation},
 		{"PUT ", model.Operation{}, model.CodeUnsupportedOperation},
 	} {
-		method, path, _ := strings.Cut(tc.request, " ")
-		path, query, _ := strings.Cut(path, "?")
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		op, err := protocol(t).Classify(method, path, values, nil)
-		if ecosystemtest.Code(err) != tc.code {
-			t.Errorf("%s: %v, expected %q", tc.request, err, tc.code)
-		}
-		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tc.request, diff)
-		}
+		ecosystemtest.Classifies(t, protocol(t), tc.request, nil, tc.want, tc.code)
 	}
 }
 

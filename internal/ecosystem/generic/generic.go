@@ -3,7 +3,6 @@
 package generic
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -32,11 +31,8 @@ type protocol struct {
 
 // New makes the protocol for one registry.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
-	switch {
-	case s.Registry == "" || s.Public == nil:
-		return nil, errors.New("a generic registry needs a name and a public URL")
-	case s.VerifyArchive:
-		return nil, errors.New("verify_archive has no meaning for generic: what a file holds is not known")
+	if err := s.Check("generic", ecosystem.Unused{VerifyArchive: "what a file holds is not known"}); err != nil {
+		return nil, err
 	}
 	l, err := parseLayout(s.Layout)
 	if err != nil {

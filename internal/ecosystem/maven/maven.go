@@ -3,7 +3,6 @@
 package maven
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/trustpub/trustpub/internal/ecosystem"
@@ -20,13 +19,12 @@ type protocol struct{ registry string }
 // New makes the protocol for one registry. What an archive holds is not looked at: its path alone says what it is, and a pom is
 // always read.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
-	switch {
-	case s.Registry == "" || s.Public == nil:
-		return nil, errors.New("a maven registry needs a name and a public URL")
-	case s.VerifyArchive:
-		return nil, errors.New("verify_archive has no meaning for maven: the path names an artifact, and every pom is read anyway")
-	case s.Layout != "":
-		return nil, errors.New("layout has no meaning for maven, which has one of its own")
+	err := s.Check("maven", ecosystem.Unused{
+		Layout:        "it has one of its own",
+		VerifyArchive: "the path names an artifact, and every pom is read anyway",
+	})
+	if err != nil {
+		return nil, err
 	}
 	return &protocol{registry: s.Registry}, nil
 }

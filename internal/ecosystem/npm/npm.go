@@ -4,7 +4,6 @@
 package npm
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
@@ -39,11 +38,8 @@ type protocol struct {
 
 // New makes the protocol for one registry.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
-	switch {
-	case s.Registry == "" || s.Public == nil:
-		return nil, errors.New("an npm registry needs a name and a public URL")
-	case s.Layout != "":
-		return nil, errors.New("layout has no meaning for npm: its paths name the package")
+	if err := s.Check("npm", ecosystem.Unused{Layout: "its paths name the package"}); err != nil {
+		return nil, err
 	}
 	return &protocol{registry: s.Registry, verify: s.VerifyArchive}, nil
 }

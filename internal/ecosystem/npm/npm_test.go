@@ -115,18 +115,7 @@ func TestClassify(t *testing.T) {
 		{"PATCH", "/@acme%2fwidget", "", model.Operation{}, model.CodeUnsupportedOperation},
 		{"PUT", "", "", model.Operation{}, model.CodeUnsupportedOperation},
 	} {
-		path, query, _ := strings.Cut(tc.path, "?")
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		op, err := protocol(t).Classify(tc.method, path, values, http.Header{"Npm-Command": {tc.command}})
-		if ecosystemtest.Code(err) != tc.code {
-			t.Errorf("%s %s: %v, expected %q", tc.method, tc.path, err, tc.code)
-		}
-		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
-			t.Errorf("%s %s (-want +got):\n%s", tc.method, tc.path, diff)
-		}
+		ecosystemtest.Classifies(t, protocol(t), tc.method+" "+tc.path, http.Header{"Npm-Command": {tc.command}}, tc.want, tc.code)
 	}
 }
 

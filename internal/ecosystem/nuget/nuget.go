@@ -3,7 +3,6 @@
 package nuget
 
 import (
-	"errors"
 	"io"
 	"net/http"
 
@@ -32,13 +31,12 @@ type protocol struct{ registry string }
 
 // New makes the protocol for one registry.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
-	switch {
-	case s.Registry == "" || s.Public == nil:
-		return nil, errors.New("a nuget registry needs a name and a public URL")
-	case s.Layout != "":
-		return nil, errors.New("layout has no meaning for nuget, whose packages name themselves")
-	case s.VerifyArchive:
-		return nil, errors.New("verify_archive is not there for nuget: a package is always looked into, since nothing else names it")
+	err := s.Check("nuget", ecosystem.Unused{
+		Layout:        "a package names itself",
+		VerifyArchive: "a package is always looked into, since nothing else names it",
+	})
+	if err != nil {
+		return nil, err
 	}
 	return &protocol{registry: s.Registry}, nil
 }

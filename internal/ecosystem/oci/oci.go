@@ -4,7 +4,6 @@
 package oci
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -55,13 +54,13 @@ var tagPattern = regexp.MustCompile(`^[a-zA-Z0-9_.*-]{1,128}$`)
 // New makes the protocol for one registry.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
 	p := &protocol{registry: s.Registry, public: s.Public, mutable: s.MutableTags}
+	err := s.Check("oci", ecosystem.Unused{
+		Layout:        "its paths name the repository",
+		VerifyArchive: "a manifest names its blobs by their digests",
+	})
 	switch {
-	case s.Registry == "" || s.Public == nil:
-		return nil, errors.New("an oci registry needs a name and a public URL")
-	case s.Layout != "":
-		return nil, errors.New("layout has no meaning for oci: its paths name the repository")
-	case s.VerifyArchive:
-		return nil, errors.New("verify_archive has no meaning for oci: a manifest names its blobs by their digests")
+	case err != nil:
+		return nil, err
 	case s.Public.EscapedPath() == "/":
 		p.base = apiPath
 	case s.Public.EscapedPath() != apiPath+"/":

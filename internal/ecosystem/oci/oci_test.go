@@ -173,19 +173,7 @@ func TestClassify(t *testing.T) {
 		{"POST /v2/token", model.Operation{Kind: model.OperationExchange, Name: "token"}, ""},
 		{"PUT /v2/token", model.Operation{}, model.CodeUnsupportedOperation},
 	} {
-		method, path, _ := strings.Cut(tc.request, " ")
-		path, query, _ := strings.Cut(path, "?")
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		op, err := protocol(t).Classify(method, path, values, nil)
-		if ecosystemtest.Code(err) != tc.code {
-			t.Errorf("%s: %v, expected %q", tc.request, err, tc.code)
-		}
-		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tc.request, diff)
-		}
+		ecosystemtest.Classifies(t, protocol(t), tc.request, nil, tc.want, tc.code)
 	}
 }
 
@@ -202,13 +190,7 @@ func scan(tb testing.TB, request, contentType, body string, size int) (release i
 // scanWith feeds a body that came with these headers.
 func scanWith(tb testing.TB, request string, header http.Header, body string, size int) (release int64, target model.Target, artifact model.Artifact, err error) {
 	tb.Helper()
-	method, path, _ := strings.Cut(request, " ")
-	path, query, _ := strings.Cut(path, "?")
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	op, err := protocol(tb).Classify(method, path, values, nil)
+	op, err := ecosystemtest.Classify(tb, protocol(tb), request, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -3,7 +3,6 @@
 package pypi
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 
@@ -25,11 +24,8 @@ type protocol struct {
 
 // New makes the protocol for one registry.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
-	if s.Registry == "" || s.Public == nil {
-		return nil, errors.New("a pypi registry needs a name and a public URL")
-	}
-	if s.Layout != "" {
-		return nil, errors.New("layout has no meaning for pypi, whose uploads name their package")
+	if err := s.Check("pypi", ecosystem.Unused{Layout: "its uploads name their package"}); err != nil {
+		return nil, err
 	}
 	return &protocol{registry: s.Registry, public: s.Public, verify: s.VerifyArchive}, nil
 }

@@ -3,7 +3,6 @@
 package rubygems
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -38,13 +37,12 @@ type protocol struct{ registry string }
 
 // New makes the protocol for one registry.
 func New(s ecosystem.Settings) (ecosystem.Ecosystem, error) {
-	switch {
-	case s.Registry == "" || s.Public == nil:
-		return nil, errors.New("a rubygems registry needs a name and a public URL")
-	case s.Layout != "":
-		return nil, errors.New("layout has no meaning for rubygems, whose gems name their package")
-	case s.VerifyArchive:
-		return nil, errors.New("verify_archive is not there for rubygems: a gem is always looked into, since nothing else names it")
+	err := s.Check("rubygems", ecosystem.Unused{
+		Layout:        "a gem names its package",
+		VerifyArchive: "a gem is always looked into, since nothing else names it",
+	})
+	if err != nil {
+		return nil, err
 	}
 	return &protocol{registry: s.Registry}, nil
 }

@@ -79,19 +79,7 @@ func TestClassify(t *testing.T) {
 		{"DELETE /gems/widget-1.0.gem", model.Operation{}, model.CodeUnsupportedOperation},
 		{"PATCH ", model.Operation{}, model.CodeUnsupportedOperation},
 	} {
-		method, target, _ := strings.Cut(tc.request, " ")
-		path, query, _ := strings.Cut(target, "?")
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		op, err := protocol(t).Classify(method, path, values, nil)
-		if ecosystemtest.Code(err) != tc.code {
-			t.Errorf("%s: %v, expected %q", tc.request, err, tc.code)
-		}
-		if diff := cmp.Diff(tc.want, op); tc.code == "" && diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tc.request, diff)
-		}
+		ecosystemtest.Classifies(t, protocol(t), tc.request, nil, tc.want, tc.code)
 	}
 }
 
