@@ -119,67 +119,50 @@ func withPolicy(name, text string) option {
 // issuerLine configures a development issuer.
 func issuerLine(url string) string { return "issuer github " + url }
 
+// servers are the registries that each test has one of its own of.
+var servers = map[string]func(ctx context.Context, dir string) (*registry.Server, error){
+	"pypiserver":          registry.StartPyPIServer,
+	"ktra":                registry.StartKtra,
+	"cargo-http-registry": registry.StartCargoHTTP,
+	"webdav":              registry.StartWebDAV,
+	"distribution": func(ctx context.Context, dir string) (*registry.Server, error) {
+		return registry.StartDistribution(ctx, dir, shared.program)
+	},
+	"verdaccio": func(ctx context.Context, dir string) (*registry.Server, error) {
+		v, err := registry.StartVerdaccio(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		return v.Server, nil
+	},
+}
+
 // newRegistry gives the test a registry of its own.
 func newRegistry(t *testing.T, kind string) *registry.Registry {
 	t.Helper()
 	if err := dependencies(); err != nil {
 		t.Fatal(err)
 	}
-	ctx := t.Context()
 	var reg *registry.Registry
-	switch kind {
-	case "devpi":
+	if kind == "devpi" { // one for all, with an index for each test
 		devpi, err := shared.devpi()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reg, err = devpi.Index(ctx, "i"+random(6)); err != nil {
+		if reg, err = devpi.Index(t.Context(), "i"+random(6)); err != nil {
 			t.Fatal(err)
 		}
-	case "pypiserver":
-		server, err := registry.StartPyPIServer(ctx, t.TempDir())
+	} else {
+		start, known := servers[kind]
+		if !known {
+			t.Fatalf("no such kind of registry: %q", kind)
+		}
+		server, err := start(t.Context(), t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(server.Stop)
 		reg = server.Registry
-	case "verdaccio":
-		server, err := registry.StartVerdaccio(ctx, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Stop)
-		reg = server.Registry
-	case "ktra":
-		server, err := registry.StartKtra(ctx, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Stop)
-		reg = server.Registry
-	case "cargo-http-registry":
-		server, err := registry.StartCargoHTTP(ctx, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Stop)
-		reg = server.Registry
-	case "distribution":
-		server, err := registry.StartDistribution(ctx, t.TempDir(), shared.program)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Stop)
-		reg = server.Registry
-	case "webdav":
-		store, err := registry.StartWebDAV(ctx, t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(store.Stop)
-		reg = store.Registry
-	default:
-		t.Fatalf("no such kind of registry: %q", kind)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -87,7 +87,7 @@ func TestShownWebDAV(t *testing.T) {
 }
 
 // direct asks the store past the gateway.
-func direct(t *testing.T, store *registry.WebDAV, method, path string, header http.Header, body string) int {
+func direct(t *testing.T, store *registry.Server, method, path string, header http.Header, body string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+store.Addr+path, strings.NewReader(body))
 	if err != nil {
@@ -107,7 +107,7 @@ func direct(t *testing.T, store *registry.WebDAV, method, path string, header ht
 }
 
 // cutOff sends half an upload past the gateway, ends the connection's sending half, and waits until the store has given up.
-func cutOff(t *testing.T, store *registry.WebDAV, path, authorization, rest string) {
+func cutOff(t *testing.T, store *registry.Server, path, authorization, rest string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", store.Addr)
 	if err != nil {

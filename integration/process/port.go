@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -14,21 +15,29 @@ var (
 	given   = map[int]bool{}
 )
 
+// The ports that FreePort gives are below those that a system gives to connections and to whoever asks for any port (from 32768 on), so
+// that nobody takes one between its choice and its use.
+const (
+	firstPort = 15_000
+	lastPort  = 31_999
+)
+
 // FreePort gives a loopback port that nothing listens on, and never the same one twice in this process.
 func FreePort() (int, error) {
 	portsMu.Lock()
 	defer portsMu.Unlock()
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		if given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return 0, fmt.Errorf("no free loopback port: %w", err)
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
 		l.Close()
-		if !given[port] {
-			given[port] = true
-			return port, nil
-		}
+		given[port] = true
+		return port, nil
 	}
 	return 0, fmt.Errorf("no free loopback port in 100 tries")
 }

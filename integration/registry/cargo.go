@@ -36,18 +36,9 @@ address = [127, 0, 0, 1]
 port = %d
 `
 
-// Cargo is a running registry of crates.
-type Cargo struct {
-	*Registry
-	process *process.Process
-}
-
-// Stop ends the server.
-func (c *Cargo) Stop() { c.process.Stop() }
-
 // StartKtra starts an empty registry in a new folder, which checks tokens and says so of a wrong one by quoting it. Its index
 // sends clients to the gateway.
-func StartKtra(ctx context.Context, dir string) (*Cargo, error) {
+func StartKtra(ctx context.Context, dir string) (*Server, error) {
 	program, err := toolbox.Ktra.Program(ctx)
 	if err != nil {
 		return nil, err
@@ -80,11 +71,12 @@ func StartKtra(ctx context.Context, dir string) (*Cargo, error) {
 		}
 	}
 	addr := "127.0.0.1:" + strconv.Itoa(port)
-	p, err := process.Start(ctx, process.Spec{
-		Name: "ktra", Dir: dir, Log: filepath.Join(dir, "ktra.log"), Env: gitEnv(dir),
-		Args:  []string{program, "-c", filepath.Join(dir, "ktra.toml")},
-		Ready: process.Answers("http://"+addr+"/absent", http.StatusNotFound),
-	})
+	server, err := serve(ctx, &Registry{
+		Kind: "ktra", Addr: addr, Path: "/", PublicPort: public, Index: index,
+		Files: func(ctx context.Context) (map[string]string, error) {
+			return crates(ctx, filepath.Join(dir, "crates"), index)
+		},
+	}, dir, gitEnv(dir), []string{program, "-c", filepath.Join(dir, "ktra.toml")}, "/absent", http.StatusNotFound)
 	if err != nil {
 		return nil, err
 	}
@@ -94,23 +86,16 @@ func StartKtra(ctx context.Context, dir string) (*Cargo, error) {
 		err = os.WriteFile(secret, []byte(token+"\n"), 0o600)
 	}
 	if err != nil {
-		p.Stop()
+		server.Stop()
 		return nil, err
 	}
-	return &Cargo{process: p, Registry: &Registry{
-		Kind: "ktra", Addr: addr, Path: "/", Password: token, PublicPort: public, Index: index,
-		Credential: "credential static {\n\theader Authorization {file." + secret + "}\n}",
-		Secrets:    []string{ktraPassword, token},
-		Files: func(ctx context.Context) (map[string]string, error) {
-			return crates(ctx, filepath.Join(dir, "crates"), index)
-		},
-		Log: p.Log,
-	}}, nil
+	server.Password, server.Secrets, server.Credential = token, []string{ktraPassword, token}, staticCredential("header Authorization", secret)
+	return server, nil
 }
 
 // StartCargoHTTP starts an empty registry in a new folder, which checks no token and refuses bodies without a length. Its index
 // sends clients to the gateway.
-func StartCargoHTTP(ctx context.Context, dir string) (*Cargo, error) {
+func StartCargoHTTP(ctx context.Context, dir string) (*Server, error) {
 	program, err := toolbox.HTTPRegistry.Program(ctx)
 	if err != nil {
 		return nil, err
@@ -124,11 +109,11 @@ func StartCargoHTTP(ctx context.Context, dir string) (*Cargo, error) {
 		return nil, err
 	}
 	addr := "127.0.0.1:" + strconv.Itoa(port)
-	p, err := process.Start(ctx, process.Spec{
-		Name: "cargo-http-registry", Dir: dir, Log: filepath.Join(dir, "cargo-http-registry.log"), Env: gitEnv(dir),
-		Args:  []string{program, "--addr", addr, files},
-		Ready: process.Answers("http://"+addr+"/crates/config.json", http.StatusOK),
-	})
+	server, err := serve(ctx, &Registry{
+		Kind: "cargo-http-registry", Addr: addr, Path: "/", Password: "canary-any-token-8Hs3", PublicPort: public, Index: files,
+		Credential: staticCredential("header Authorization", secret), Secrets: []string{"canary-any-token-8Hs3"},
+		Files: func(ctx context.Context) (map[string]string, error) { return crates(ctx, files, files) },
+	}, dir, gitEnv(dir), []string{program, "--addr", addr, files}, "/crates/config.json", http.StatusOK)
 	if err != nil {
 		return nil, err
 	}
@@ -138,16 +123,10 @@ func StartCargoHTTP(ctx context.Context, dir string) (*Cargo, error) {
 		_, err = git(ctx, files, "commit", "--quiet", "--all", "--message=settings")
 	}
 	if err != nil {
-		p.Stop()
+		server.Stop()
 		return nil, err
 	}
-	return &Cargo{process: p, Registry: &Registry{
-		Kind: "cargo-http-registry", Addr: addr, Path: "/", Password: "canary-any-token-8Hs3", PublicPort: public, Index: files,
-		Credential: "credential static {\n\theader Authorization {file." + secret + "}\n}",
-		Secrets:    []string{"canary-any-token-8Hs3"},
-		Files:      func(ctx context.Context) (map[string]string, error) { return crates(ctx, files, files) },
-		Log:        p.Log,
-	}}, nil
+	return server, nil
 }
 
 // indexConfig is what an index says of its registry.

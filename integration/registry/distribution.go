@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/trustpub/trustpub/integration/process"
 	"github.com/trustpub/trustpub/integration/toolbox"
 )
 
@@ -30,18 +29,9 @@ auth:
     signingalgorithms: [ES256]
 `
 
-// Distribution is a running container registry.
-type Distribution struct {
-	*Registry
-	process *process.Process
-}
-
-// Stop ends the server.
-func (d *Distribution) Stop() { d.process.Stop() }
-
 // StartDistribution starts an empty registry in a new folder; program makes the keys, as an operator would. Its Files are all that it
 // stores but uploads that have not ended.
-func StartDistribution(ctx context.Context, dir, program string) (*Distribution, error) {
+func StartDistribution(ctx context.Context, dir, program string) (*Server, error) {
 	server, err := toolbox.Distribution.Program(ctx)
 	if err != nil {
 		return nil, err
@@ -66,16 +56,7 @@ func StartDistribution(ctx context.Context, dir, program string) (*Distribution,
 	if err := os.MkdirAll(data, 0o755); err != nil {
 		return nil, err
 	}
-	p, err := process.Start(ctx, process.Spec{
-		Name: "distribution", Dir: dir, Log: filepath.Join(dir, "distribution.log"),
-		Env:   []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "OTEL_TRACES_EXPORTER=none"},
-		Args:  []string{server, "serve", config},
-		Ready: process.Answers("http://"+addr+"/v2/", http.StatusUnauthorized),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Distribution{process: p, Registry: &Registry{
+	return serve(ctx, &Registry{
 		Kind: "distribution", Addr: addr, Path: "/", Password: "canary-no-such-password-1Wq6", PublicPort: public,
 		Credential: "credential distribution {\n\tkey {file." + key + "}\n}",
 		Secrets:    []string{strings.TrimSpace(string(private))},
@@ -88,6 +69,5 @@ func StartDistribution(ctx context.Context, dir, program string) (*Distribution,
 			}
 			return files, err
 		},
-		Log: p.Log,
-	}}, nil
+	}, dir, []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "OTEL_TRACES_EXPORTER=none"}, []string{server, "serve", config}, "/v2/", http.StatusUnauthorized)
 }

@@ -27,14 +27,8 @@ f.set_password(sys.argv[2], sys.argv[3])
 f.save()
 `
 
-// PyPIServer is a running pypiserver: one flat folder of files.
-type PyPIServer struct {
-	*Registry
-	process *process.Process
-}
-
 // StartPyPIServer starts a pypiserver in a new folder, with one user who may upload.
-func StartPyPIServer(ctx context.Context, dir string) (*PyPIServer, error) {
+func StartPyPIServer(ctx context.Context, dir string) (*Server, error) {
 	program, err := toolbox.PyPIServer.Program(ctx, "pypi-server")
 	if err != nil {
 		return nil, err
@@ -59,25 +53,12 @@ func StartPyPIServer(ctx context.Context, dir string) (*PyPIServer, error) {
 		return nil, err
 	}
 	addr := "127.0.0.1:" + strconv.Itoa(port)
-	p, err := process.Start(ctx, process.Spec{
-		Name: "pypiserver", Env: env, Dir: dir, Log: filepath.Join(dir, "pypiserver.log"),
-		Args:  []string{program, "run", "-v", "-p", strconv.Itoa(port), "-i", "127.0.0.1", "-P", users, "-a", "update", packages},
-		Ready: process.Answers("http://"+addr+"/", http.StatusOK),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &PyPIServer{process: p, Registry: &Registry{
+	return serve(ctx, &Registry{
 		Kind: "pypiserver", Addr: addr, Path: "/", User: pypiserverUser, Password: pypiserverPassword,
-		Credential: "credential static {\n\tbasic " + pypiserverUser + " {file." + secret + "}\n}",
-		Secrets:    []string{pypiserverPassword},
-		Files:      func(context.Context) (map[string]string, error) { return folder(packages) },
-		Log:        p.Log,
-	}}, nil
+		Credential: staticCredential("basic "+pypiserverUser, secret), Secrets: []string{pypiserverPassword},
+		Files: func(context.Context) (map[string]string, error) { return folder(packages) },
+	}, dir, env, []string{program, "run", "-v", "-p", strconv.Itoa(port), "-i", "127.0.0.1", "-P", users, "-a", "update", packages}, "/", http.StatusOK)
 }
-
-// Stop ends the server.
-func (p *PyPIServer) Stop() { p.process.Stop() }
 
 // folder lists the files on disk, so that a half-written one is seen too.
 func folder(dir string) (map[string]string, error) {

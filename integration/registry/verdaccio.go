@@ -34,10 +34,9 @@ log: {type: stdout, format: pretty, level: http}
 
 // Verdaccio is a running npm registry.
 type Verdaccio struct {
-	*Registry
+	*Server
 	// Login is the directive with which the gateway logs in itself, instead of holding a token.
-	Login   string
-	process *process.Process
+	Login string
 }
 
 // StartVerdaccio starts an empty registry in a new folder, with one user; its Files are the archives by path. Lines are further lines
@@ -59,29 +58,8 @@ func StartVerdaccio(ctx context.Context, dir string, lines ...string) (*Verdacci
 		return nil, err
 	}
 	addr := "127.0.0.1:" + strconv.Itoa(port)
-	p, err := process.Start(ctx, process.Spec{
-		Name: "verdaccio", Dir: dir, Log: filepath.Join(dir, "verdaccio.log"),
-		Env:   []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + dir, "LANG=C.UTF-8"},
-		Args:  []string{program, "--config", config, "--listen", addr},
-		Ready: process.Answers("http://"+addr+"/-/ping", http.StatusOK),
-	})
-	if err != nil {
-		return nil, err
-	}
-	token, err := login(ctx, http.MethodPut, "http://"+addr+"/-/user/org.couchdb.user:"+verdaccioUser, `{"name":"`+verdaccioUser+`","password":"`+verdaccioPassword+`"}`)
-	secret, password := filepath.Join(dir, "verdaccio-token"), filepath.Join(dir, "verdaccio-password")
-	if err == nil {
-		err = errors.Join(os.WriteFile(secret, []byte(token+"\n"), 0o600), os.WriteFile(password, []byte(verdaccioPassword+"\n"), 0o600))
-	}
-	if err != nil {
-		p.Stop()
-		return nil, err
-	}
-	loginDirective := "credential verdaccio {\n\turl http://" + addr + "\n\tuser " + verdaccioUser + "\n\tpassword {file." + password + "}\n}"
-	return &Verdaccio{process: p, Login: loginDirective, Registry: &Registry{
-		Kind: "verdaccio", Addr: addr, Path: "/", User: verdaccioUser, Password: token,
-		Credential: "credential static {\n\tbearer {file." + secret + "}\n}",
-		Secrets:    []string{verdaccioPassword, token},
+	server, err := serve(ctx, &Registry{
+		Kind: "verdaccio", Addr: addr, Path: "/", User: verdaccioUser,
 		Files: func(context.Context) (map[string]string, error) {
 			files, err := tree(storage)
 			for path := range files {
@@ -91,9 +69,22 @@ func StartVerdaccio(ctx context.Context, dir string, lines ...string) (*Verdacci
 			}
 			return files, err
 		},
-		Log: p.Log,
-	}}, nil
+	}, dir, []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + dir, "LANG=C.UTF-8"}, []string{program, "--config", config, "--listen", addr}, "/-/ping", http.StatusOK)
+	if err != nil {
+		return nil, err
+	}
+	token, err := login(ctx, http.MethodPut, "http://"+addr+"/-/user/org.couchdb.user:"+verdaccioUser, `{"name":"`+verdaccioUser+`","password":"`+verdaccioPassword+`"}`)
+	secret, password := filepath.Join(dir, "verdaccio-token"), filepath.Join(dir, "verdaccio-password")
+	if err == nil {
+		err = errors.Join(os.WriteFile(secret, []byte(token+"\n"), 0o600), os.WriteFile(password, []byte(verdaccioPassword+"\n"), 0o600))
+	}
+	if err != nil {
+		server.Stop()
+		return nil, err
+	}
+	server.Password, server.Secrets, server.Credential = token, []string{verdaccioPassword, token}, staticCredential("bearer", secret)
+	return &Verdaccio{
+		Server: server,
+		Login:  "credential verdaccio {\n\turl http://" + addr + "\n\tuser " + verdaccioUser + "\n\tpassword {file." + password + "}\n}",
+	}, nil
 }
-
-// Stop ends the server.
-func (v *Verdaccio) Stop() { v.process.Stop() }

@@ -63,19 +63,13 @@ const willing = `server {
 	}
 }`
 
-// WebDAV is a running store of files.
-type WebDAV struct {
-	*Registry
-	process *process.Process
-}
-
 // StartWebDAV starts an empty store in a new folder, which is willing to do everything; its Files are by path below it.
-func StartWebDAV(ctx context.Context, dir string) (*WebDAV, error) {
+func StartWebDAV(ctx context.Context, dir string) (*Server, error) {
 	return StartNginx(ctx, dir, willing)
 }
 
 // StartNginx is StartWebDAV with a server block as docs/registries/webdav.md shows it.
-func StartNginx(ctx context.Context, dir, server string) (*WebDAV, error) {
+func StartNginx(ctx context.Context, dir, server string) (*Server, error) {
 	program, err := toolbox.Nginx.Program(ctx)
 	if err != nil {
 		return nil, err
@@ -100,7 +94,8 @@ func StartNginx(ctx context.Context, dir, server string) (*WebDAV, error) {
 			return nil, err
 		}
 	}
-	own := strings.NewReplacer(shownListen, "127.0.0.1:"+strconv.Itoa(port), shownFiles, files, shownTmp, tmp, shownUsers, users)
+	addr := "127.0.0.1:" + strconv.Itoa(port)
+	own := strings.NewReplacer(shownListen, addr, shownFiles, files, shownTmp, tmp, shownUsers, users)
 	for path, text := range map[string]string{
 		filepath.Join(dir, "nginx.conf"): fmt.Sprintf(nginxConf, user, own.Replace(server)),
 		users:                            webdavUser + ":" + string(hashed),
@@ -110,26 +105,13 @@ func StartNginx(ctx context.Context, dir, server string) (*WebDAV, error) {
 			return nil, err
 		}
 	}
-	addr := "127.0.0.1:" + strconv.Itoa(port)
-	p, err := process.Start(ctx, process.Spec{
-		Name: "nginx", Env: []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"}, Dir: dir, Log: filepath.Join(dir, "nginx.log"),
-		Args:  []string{program, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"},
-		Ready: process.Answers("http://"+addr+"/absent", http.StatusNotFound),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &WebDAV{process: p, Registry: &Registry{
+	return serve(ctx, &Registry{
 		Kind: "webdav", Addr: addr, Path: "/", User: webdavUser, Password: webdavPassword,
-		Credential: "credential static {\n\tbasic " + webdavUser + " {file." + secret + "}\n}",
-		Secrets:    []string{webdavPassword},
-		Files:      func(context.Context) (map[string]string, error) { return tree(files) },
-		Log:        p.Log,
-	}}, nil
+		Credential: staticCredential("basic "+webdavUser, secret), Secrets: []string{webdavPassword},
+		Files: func(context.Context) (map[string]string, error) { return tree(files) },
+	}, dir, []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"},
+		[]string{program, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"}, "/absent", http.StatusNotFound)
 }
-
-// Stop ends the server.
-func (w *WebDAV) Stop() { w.process.Stop() }
 
 // tree lists the files below a folder by their paths.
 func tree(dir string) (map[string]string, error) {
