@@ -352,6 +352,20 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// TestPage: docs/clients/exec.md has a row for each source.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/clients/exec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sources, _ := strings.Cut(string(page), "## Where the identity token is found")
+	for _, name := range Names() {
+		if !strings.Contains(sources, "\n| `"+name+"` |") {
+			t.Errorf("the page has no row of %s", name)
+		}
+	}
+}
+
 // TestEndpointsAreAskedAgain: one that is overloaded gets a second chance, one that refuses does not.
 func TestEndpointsAreAskedAgain(t *testing.T) {
 	for name, tc := range map[string]struct {

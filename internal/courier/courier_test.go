@@ -357,7 +357,13 @@ func TestFailedRenewalIsTriedAgain(t *testing.T) {
 	}
 	w.trip.Stdin = stdin
 	var mu sync.Mutex
-	now := time.Now()
+	now, said := time.Now(), 0
+	w.trip.Notes = writer(func(p []byte) (int, error) {
+		if said += bytes.Count(p, []byte("could not be renewed: ")); said == 3 {
+			_ = feed.Close() // the child ends when the last attempt has failed
+		}
+		return w.notes.Write(p)
+	})
 	w.trip.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
 	var waited []time.Duration
 	w.trip.After = func(d time.Duration) <-chan time.Time {
@@ -367,7 +373,6 @@ func TestFailedRenewalIsTriedAgain(t *testing.T) {
 		now = now.Add(d)
 		if len(waited) == 3 {
 			now = now.Add(time.Hour)
-			_ = feed.Close()
 		}
 		w.gate.mu.Lock()
 		w.gate.refuse = "no_matching_policy"
@@ -387,6 +392,11 @@ func TestFailedRenewalIsTriedAgain(t *testing.T) {
 	}
 	w.gate.ended(t) // it has expired: there is nothing to revoke
 }
+
+// writer is a function as a writer.
+type writer func([]byte) (int, error)
+
+func (f writer) Write(p []byte) (int, error) { return f(p) }
 
 // TestExpiredHint: a child that failed after its token's end hears why.
 func TestExpiredHint(t *testing.T) {

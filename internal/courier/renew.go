@@ -30,7 +30,10 @@ func (b *baggage) renew(ctx context.Context) {
 			case <-t.After(max(wait, 0)):
 			}
 			err := b.again(ctx)
-			if err == nil || ctx.Err() != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			if err == nil {
 				break
 			}
 			t.say("the token could not be renewed: %v", err)

@@ -266,7 +266,6 @@ func (b *baggage) travel(ctx context.Context) (int, error) {
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var renewer sync.WaitGroup
 	renewer.Go(func() { b.renew(renewing) })
-	defer renewer.Wait()
 	defer stop()
 	for {
 		select {
@@ -277,6 +276,8 @@ func (b *baggage) travel(ctx context.Context) (int, error) {
 			}
 			_ = cmd.Process.Signal(sig) // it may have just ended
 		case err := <-ended:
+			stop()
+			renewer.Wait()
 			return b.ended(cmd, err), nil
 		}
 	}

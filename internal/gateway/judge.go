@@ -32,7 +32,7 @@ func (t *transaction) authenticate() error {
 	}
 	if t.g.Verifier.Shared(id.Issuer) {
 		return model.Deny(model.CodeDirectOff).Differ("token", "one that many jobs read", "a publish token").
-			Hinted("exchange the identity token first, since many jobs share it: POST /_/oidc/mint-token on this host (uv, pdm and the publish action do)")
+			Hinted("exchange the identity token first, since many jobs share it: trustpub exec, uv, pdm and the publish action do; POST /.well-known/trusted-publishing/exchange on this host")
 	}
 	t.id = id
 	return t.current()

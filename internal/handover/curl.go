@@ -20,7 +20,8 @@ var curl = Client{
 		h := withNetrc(g, p)
 		delete(h.Env, "NETRC")
 		h.Env["CURL_HOME"] = p.Dir
-		h.Files[".curlrc"] = p.curlrc() + "netrc-file = " + quoted(p.file("netrc")) + "\n"
+		// Optional, so that a password on the command line, for another host, still counts.
+		h.Files[".curlrc"] = p.curlrc() + "netrc-optional\nnetrc-file = " + quoted(p.file("netrc")) + "\n"
 		return h, nil
 	},
 	Shadow: func(g Grant, p Place, command []string) (Handover, error) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -163,6 +164,20 @@ func TestOf(t *testing.T) {
 	for _, c := range clients {
 		if list, err := Named(c.Name); err != nil || len(list) != 1 {
 			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+}
+
+// TestPage: docs/clients/exec.md has a row for each client, says rightly whether it renews, and names all of its programs that stand alone.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/clients/exec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range clients {
+		row := regexp.MustCompile("(?m)^\\| `" + c.Name + "` \\|.*\\| (yes|no) \\|$").FindSubmatch(page)
+		if row == nil || (string(row[1]) == "yes") != c.Renews {
+			t.Errorf("the page has the row %q of %s, which renews: %v", row, c.Name, c.Renews)
 		}
 	}
 }
