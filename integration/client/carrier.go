@@ -133,3 +133,21 @@ func (h Home) SkopeoPull(ctx context.Context, host, image string) (Result, error
 	return h.run(ctx, h.Dir, nil, program, "--insecure-policy", "copy", "--quiet", "--retry-times", "0", "--src-cert-dir", certificates,
 		"docker://"+host+"/"+image, "oci:"+filepath.Join(h.Dir, "pulled"))
 }
+
+// UVWithToken publishes with uv, which finds the URL and the token in its environment.
+func (h Home) UVWithToken(ctx context.Context, files ...string) (Result, error) {
+	program, err := toolbox.UV.Program(ctx, "uv")
+	if err != nil {
+		return Result{}, err
+	}
+	return h.run(ctx, h.Dir, []string{"SSL_CERT_FILE=" + h.CA, "UV_NO_CONFIG=1"}, program, append([]string{"publish", "--trusted-publishing", "never"}, files...)...)
+}
+
+// NuGetPushKeyless packs a package and pushes it; the key is for whoever runs nuget to add.
+func (h Home) NuGetPushKeyless(ctx context.Context, url, id, version string) (Result, error) {
+	file, err := h.alone().NuGetPack(ctx, id, version)
+	if err != nil {
+		return Result{}, err
+	}
+	return h.nuget(ctx, "push", filepath.Base(file), "-Source", url)
+}

@@ -25,8 +25,10 @@ func (h Home) Crane(ctx context.Context, host, password, image string) (Result, 
 		return Result{}, err
 	}
 	env := []string{"SSL_CERT_FILE=" + h.CA}
-	if got, err := h.run(ctx, h.Dir, env, program, "auth", "login", host, "-u", "oidc", "-p", password); err != nil || got.Code != 0 {
-		return got, err
+	if password != "" {
+		if got, err := h.run(ctx, h.Dir, env, program, "auth", "login", host, "-u", "oidc", "-p", password); err != nil || got.Code != 0 {
+			return got, err
+		}
 	}
 	return h.run(ctx, h.Dir, env, program, "push", layout, host+"/"+image)
 }
@@ -82,8 +84,10 @@ func (h Home) Oras(ctx context.Context, host, password, image string) (Result, e
 		return Result{}, err
 	}
 	env := []string{"SSL_CERT_FILE=" + h.CA}
-	if got, err := h.run(ctx, h.Dir, env, program, "login", "--plain-http=false", host, "-u", "oidc", "-p", password); err != nil || got.Code != 0 {
-		return got, err
+	if password != "" {
+		if got, err := h.run(ctx, h.Dir, env, program, "login", "--plain-http=false", host, "-u", "oidc", "-p", password); err != nil || got.Code != 0 {
+			return got, err
+		}
 	}
 	return h.run(ctx, h.Dir, env, program, "push", "--no-tty", "--plain-http=false", host+"/"+image, "artifact.txt:text/plain")
 }
