@@ -38,6 +38,9 @@ ecosystem's own client until you press Ctrl-C. Nothing is left behind.`,
 				ctx = context.Background()
 			}
 			o.Out, o.StartGateway, o.Explain = cmd.OutOrStdout(), startGateway, explain
+			if program, err := os.Executable(); err == nil {
+				o.Command = program + " trustpub"
+			}
 			return demo.Run(ctx, o)
 		},
 	}

@@ -7,6 +7,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,8 @@ type Options struct {
 	Out io.Writer
 	// Ecosystem is one of Ecosystems, or with Check All; empty: the first.
 	Ecosystem string
+	// Command is how this program's other commands are run; empty: "caddy trustpub".
+	Command string
 	// Check runs the scenario, prints one line a step and ends.
 	Check bool
 	// StartGateway runs the gateway from a Caddyfile and returns once it serves; required.
@@ -126,7 +129,7 @@ func show(ctx context.Context, s *script.Script, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
-	p := &printer{out: o.Out, brief: o.Check}
+	p := &printer{out: o.Out, brief: o.Check, command: cmp.Or(o.Command, "caddy trustpub")}
 	p.title("Trusted publishing on this machine, in %s", h.dir)
 	if err := h.open(ctx, o.StartGateway); err != nil {
 		return interrupted(ctx, fmt.Errorf("the demo did not start: %w", err))

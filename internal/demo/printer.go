@@ -11,10 +11,11 @@ import (
 
 // printer tells the story: one line a step, and where it is not brief what belongs to it, indented below.
 type printer struct {
-	out    io.Writer
-	brief  bool
-	steps  int
-	quoted []string
+	out     io.Writer
+	brief   bool
+	command string // runs this program's other commands
+	steps   int
+	quoted  []string
 }
 
 // line prints a line as it is, unless brief.
@@ -54,7 +55,10 @@ func (p *printer) quote(lines ...string) {
 
 // hand is what every ecosystem's commands by hand need: a job's environment, and a way to ask for its identity token.
 const hand = `cd {{.Dir}}
-export CURL_CA_BUNDLE={{.CA}} GITHUB_ACTIONS=true ACTIONS_ID_TOKEN_REQUEST_TOKEN=%s
+trustpub() { {{.Command}} "$@"; }
+
+# what a job on GitHub Actions has; the lines "::add-mask::" that some clients print hide their tokens in its log
+export CURL_CA_BUNDLE={{.CA}} TRUSTPUB_CA_FILE={{.CA}} GITHUB_ACTIONS=true ACTIONS_ID_TOKEN_REQUEST_TOKEN=%s
 export ACTIONS_ID_TOKEN_REQUEST_URL='%s'
 identity() { curl -sS -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL&audience={{.Host}}" | sed 's/.*"value":"\([^"]*\)".*/\1/'; }
 %s
@@ -70,7 +74,7 @@ func (p *printer) byHand(h *house) error {
 	}
 	p.title("It stays up. Try it by hand, in another terminal:")
 	var out strings.Builder
-	err = commands.Execute(&out, script.Hand{Dir: h.dir, CA: h.ca, Root: "https://" + h.host, Host: h.host, Public: h.public})
+	err = commands.Execute(&out, script.Hand{Command: p.command, Dir: h.dir, CA: h.ca, Root: "https://" + h.host, Host: h.host, Public: h.public})
 	if err != nil {
 		return fmt.Errorf("commands by hand: %w", err)
 	}
@@ -84,8 +88,8 @@ func (p *printer) byHand(h *house) error {
   %-58s one line for each decision and outcome
   %-58s the gateway's own log
   curl -s http://127.0.0.1:%d/trusted_publishing/status
-  caddy trustpub audit verify %s
+  %s audit verify %s
 
-Ctrl-C stops everything and removes the folder.`, h.policy, h.caddyfile, h.audit, h.log, h.adminPort, h.audit)
+Ctrl-C stops everything and removes the folder.`, h.policy, h.caddyfile, h.audit, h.log, h.adminPort, p.command, h.audit)
 	return nil
 }

@@ -166,6 +166,9 @@ const byHand = `export CARGO_HTTP_CAINFO={{.CA}} CARGO_REGISTRIES_DEMO_INDEX=spa
 token=$(curl -sS {{.Root}}` + tokens + ` -d "{\"jwt\": \"$(identity)\"}" | sed 's/.*"token":"\([^"]*\)".*/\1/')
 (cd dist/widget && CARGO_REGISTRIES_DEMO_TOKEN=$token cargo publish --registry demo)
 
+# trustpub exec does so for any client, and revokes the token at the end
+(cd dist/widget && sed -i.old s/1.3.0/1.4.0/ Cargo.toml && trustpub exec --registry {{.Public}} --name demo -- cargo publish --registry demo)
+
 # this one is refused until policies/widget.yaml names acme-gadget as well
 (cd dist/gadget && CARGO_REGISTRIES_DEMO_TOKEN=$(identity) cargo publish --registry demo)
 

@@ -92,6 +92,9 @@ const byHand = `
 curl -sS --fail-with-body -T dist/widget.tar.gz -H "Authorization: Bearer $(identity)" {{.Public}}widget/1.3.0/widget.tar.gz
 curl -sS --fail-with-body -T dist/widget.tar.gz -u "oidc:$(identity)" {{.Public}}widget/1.4.0/widget.tar.gz
 
+# with trustpub exec, any client has a publish token for as long as it runs
+trustpub exec --registry {{.Public}} -- curl -sS --fail-with-body -T dist/widget.tar.gz {{.Public}}widget/1.5.0/widget.tar.gz
+
 # a file is not replaced, unless the policy grants the action overwrite: this one is refused
 curl -sS --fail-with-body -T dist/gadget.tar.gz -H "Authorization: Bearer $(identity)" {{.Public}}widget/1.3.0/widget.tar.gz
 

@@ -151,6 +151,9 @@ const byHand = `export npm_config_cafile={{.CA}} DEMO_REGISTRY={{.Public}}
 (cd dist/widget && npm publish)
 (cd dist/widget && npm version minor && npm publish)
 
+# with trustpub exec, any client has a publish token for as long as it runs, and no CI that npm knows is needed
+(cd dist/widget && npm version minor && trustpub exec --registry "$DEMO_REGISTRY" -- npm publish)
+
 # this one is refused until policies/widget.yaml names @acme/gadget as well; npm says why only when asked to
 (cd dist/gadget && npm publish --loglevel verbose 2>&1 | grep -E 'oidc|npm error')
 

@@ -180,7 +180,7 @@ func prints(r *script.Refused) []string {
 
 func lay(dir string) error {
 	return script.WritePackages(dir, build, script.Release{Name: widget, Version: script.HandVersion},
-		script.Release{Name: widget, Version: "1.4.0"}, script.Release{Name: gadget, Version: script.HandVersion})
+		script.Release{Name: widget, Version: "1.4.0"}, script.Release{Name: widget, Version: "1.5.0"}, script.Release{Name: gadget, Version: script.HandVersion})
 }
 
 const byHand = `export SSL_CERT_FILE={{.CA}}
@@ -192,6 +192,10 @@ dotnet nuget push dist/Acme.Widget.1.3.0.nupkg --source {{.Public}}index.json --
 
 # curl pushes too, and the identity token may be the key itself
 curl -sS --fail-with-body -X PUT -H "X-NuGet-ApiKey: $(identity)" -F "package=@dist/Acme.Widget.1.4.0.nupkg;type=application/octet-stream" {{.Public}}api/v2/package
+
+# trustpub exec swaps it for any client, and revokes the key at the end
+trustpub exec --registry {{.Public}} --for nuget -- sh -c 'curl -sS --fail-with-body -X PUT -H "X-NuGet-ApiKey: $NUGET_API_KEY" \
+  -F "package=@dist/Acme.Widget.1.5.0.nupkg;type=application/octet-stream" {{.Public}}api/v2/package'
 
 # this one is refused until policies/widget.yaml names Acme.Gadget as well
 curl -sS --fail-with-body -X PUT -H "X-NuGet-ApiKey: $(identity)" -F "package=@dist/Acme.Gadget.1.3.0.nupkg;type=application/octet-stream" {{.Public}}api/v2/package

@@ -173,6 +173,9 @@ skopeo --insecure-policy copy --dest-creds "oidc:$(identity)" oci:dist/widget do
 # crane, oras, helm and docker log in with it first
 crane auth login {{.Host}} -u oidc -p "$(identity)" && crane push dist/widget {{.Host}}/acme/widget:1.4.0
 
+# with trustpub exec, the client is logged in for as long as it runs
+trustpub exec --registry {{.Public}} -- skopeo --insecure-policy copy oci:dist/widget docker://{{.Host}}/acme/widget:1.5.0
+
 # a tag stays where it is, unless the policy grants the action overwrite: this one is refused
 skopeo --insecure-policy copy --dest-creds "oidc:$(identity)" oci:dist/gadget docker://{{.Host}}/acme/widget:1.0.0
 

@@ -163,7 +163,7 @@ func prints(r *script.Refused) []string {
 }
 
 // hand are the releases that the commands by hand publish.
-var hand = []script.Release{{Name: "acme-widget", Version: "1.3.0"}, {Name: "acme-widget", Version: "1.4.0"}, {Name: "acme-gadget", Version: "1.0.0"}}
+var hand = []script.Release{{Name: "acme-widget", Version: "1.3.0"}, {Name: "acme-widget", Version: "1.4.0"}, {Name: "acme-widget", Version: "1.5.0"}, {Name: "acme-gadget", Version: "1.0.0"}}
 
 func lay(dir string) error { return script.WritePackages(dir, build, hand...) }
 
@@ -175,7 +175,10 @@ uv publish --trusted-publishing always --publish-url {{.Public}} dist/acme_widge
 # twine sends the identity token itself, as the password of user __token__
 twine upload --repository-url {{.Public}} -u __token__ -p "$(identity)" dist/acme_widget-1.4.0-py3-none-any.whl
 
-# curl too; this one is refused until policies/widget.yaml names acme-gadget as well
+# with trustpub exec, any client has a publish token for as long as it runs
+trustpub exec --registry {{.Public}} -- twine upload dist/acme_widget-1.5.0-py3-none-any.whl
+
+# curl sends the identity token, too; this one is refused until policies/widget.yaml names acme-gadget as well
 curl -sSi {{.Public}} -H "Authorization: Bearer $(identity)" -F :action=file_upload -F protocol_version=1 \
   -F metadata_version=2.1 -F name=acme-gadget -F version=1.0.0 -F filetype=bdist_wheel -F pyversion=py3 \
   -F sha256_digest="$(sha256sum dist/acme_gadget-1.0.0-py3-none-any.whl | cut -d' ' -f1)" \

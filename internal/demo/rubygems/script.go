@@ -102,7 +102,7 @@ func prints(r *script.Refused) []string {
 
 func lay(dir string) error {
 	return script.WritePackages(dir, build, script.Release{Name: widget, Version: script.HandVersion},
-		script.Release{Name: widget, Version: "1.4.0"}, script.Release{Name: gadget, Version: script.HandVersion})
+		script.Release{Name: widget, Version: "1.4.0"}, script.Release{Name: widget, Version: "1.5.0"}, script.Release{Name: gadget, Version: script.HandVersion})
 }
 
 const byHand = `export SSL_CERT_FILE={{.CA}}
@@ -113,6 +113,9 @@ GEM_HOST_API_KEY=$key gem push --host {{.Root}} dist/acme-widget-1.3.0.gem
 
 # the identity token may be the key itself
 GEM_HOST_API_KEY=$(identity) gem push --host {{.Root}} dist/acme-widget-1.4.0.gem
+
+# trustpub exec swaps it for any client, and revokes the key at the end
+trustpub exec --registry {{.Public}} -- gem push dist/acme-widget-1.5.0.gem
 
 # this one is refused until policies/widget.yaml names acme-gadget as well
 GEM_HOST_API_KEY=$(identity) gem push --host {{.Root}} dist/acme-gadget-1.3.0.gem

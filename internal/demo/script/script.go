@@ -105,6 +105,8 @@ type Trial struct {
 
 // Hand is what the commands by hand are made of.
 type Hand struct {
+	// Command runs this program's other commands; in the shell, "trustpub" does.
+	Command string
 	// Dir is the demo's folder, CA the file of its authority.
 	Dir, CA string
 	// Root is the gateway's URL without a slash at its end, Host its host and port, Public the registry's URL.
