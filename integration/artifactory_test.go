@@ -27,7 +27,7 @@ import (
 )
 
 // The variables with which the tests run against an Artifactory of yours instead of the server of the contract: its base URL, a token
-// that may make tokens and list repositories, and the keys of its local repositories, as in "pypi=py,npm=js,maven=libs,generic=files".
+// that may make tokens and list repositories, and the keys of its local repositories, as in "pypi=py,npm=js,maven=libs,generic=files,oci=docker".
 const (
 	artifactoryURL          = "TRUSTPUB_ARTIFACTORY_URL"
 	artifactoryToken        = "TRUSTPUB_ARTIFACTORY_TOKEN"
@@ -53,7 +53,7 @@ func newArtifactory(t *testing.T, provider *contract.Provider) *artifactory {
 		t.Cleanup(server.Close)
 		return &artifactory{
 			url: server.URL, token: server.AdminToken, addr: strings.TrimPrefix(server.URL, "http://"), contract: server,
-			repositories: map[string]string{"pypi": contract.PyPI, "npm": contract.NPM, "maven": contract.Maven, "generic": contract.Generic, "cargo": contract.Cargo},
+			repositories: map[string]string{"pypi": contract.PyPI, "npm": contract.NPM, "maven": contract.Maven, "generic": contract.Generic, "cargo": contract.Cargo, "oci": contract.Docker},
 		}
 	}
 	target, err := url.Parse(live)
@@ -73,7 +73,7 @@ func newArtifactory(t *testing.T, provider *contract.Provider) *artifactory {
 
 // paths are those of public URLs, below the host.
 var artifactoryPaths = map[string]string{
-	"pypi": "/artifactory/api/pypi/%s/", "npm": "/artifactory/api/npm/%s/", "maven": "/artifactory/%s/", "generic": "/artifactory/%s/",
+	"pypi": "/artifactory/api/pypi/%s/", "npm": "/artifactory/api/npm/%s/", "maven": "/artifactory/%s/", "generic": "/artifactory/%s/", "oci": "/v2/",
 }
 
 // rig is a gateway before one repository; the lines are those of the credential beside its url.
@@ -91,8 +91,12 @@ func (a *artifactory) rig(t *testing.T, ecosystem, pkg string, lines []string, o
 		lines = append([]string{"token {file." + secret + "}"}, lines...)
 	}
 	policy := strings.Replace(widgetPolicy, "[acme-widget]", `["`+pkg+`"]`, 1)
+	path := artifactoryPaths[ecosystem]
+	if strings.Contains(path, "%s") {
+		path = fmt.Sprintf(path, key)
+	}
 	reg := &registry.Registry{
-		Kind: "artifactory", Addr: a.addr, Path: fmt.Sprintf(artifactoryPaths[ecosystem], key), Password: a.token, Secrets: []string{a.token},
+		Kind: "artifactory", Addr: a.addr, Path: path, Password: a.token, Secrets: []string{a.token},
 		Credential: "credential artifactory {\n\turl " + a.url + "\n\t" + strings.Join(lines, "\n\t") + "\n}",
 		Files:      func(ctx context.Context) (map[string]string, error) { return a.files(ctx, key, pkg) },
 		Log:        func() string { return "" },
@@ -329,6 +333,35 @@ func TestArtifactoryFiles(t *testing.T) {
 			t.Error("the properties did not reach Artifactory")
 		}
 	}
+}
+
+// TestArtifactoryContainers pushes with crane: the token is the password of a Basic credential, whose user is in the token.
+func TestArtifactoryContainers(t *testing.T) {
+	t.Parallel()
+	a := newArtifactory(t, nil)
+	image := a.repositories["oci"] + "/acme/widget-" + random(4)
+	r := a.rig(t, "oci", image, nil)
+	push := func(image string) client.Result {
+		t.Helper()
+		got, err := r.home(nil).Crane(t.Context(), r.site.Host(), r.identity(nil), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := push(image + ":1.0"); got.Code != 0 {
+		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+	}
+	_, path, _ := strings.Cut(image, "/")
+	if r.files()[path+"/1.0/manifest.json"] == "" {
+		t.Errorf("Artifactory holds %v, expected the manifest of %s", r.paths(), path)
+	}
+	r.unchanged(t, func() {
+		if got := push(a.repositories["oci"] + "/acme/gadget:1.0"); got.Code == 0 {
+			t.Errorf("another image: exit status 0\n%s", got.Output)
+		}
+	})
+	a.spent(t, a.repositories["oci"], "acme/other/1.0/manifest.json", 3)
 }
 
 // TestArtifactoryProvider: the platform judges the identity token itself, sent directly or exchanged before; it is the contract's server

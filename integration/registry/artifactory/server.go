@@ -42,6 +42,7 @@ type Server struct {
 	mu     sync.Mutex
 	tokens map[string]*token
 	files  map[string][]byte // by repository and path
+	parts  map[string][]byte // of layers under way
 	seen   []Seen
 }
 
@@ -59,8 +60,8 @@ func Start(provider *Provider) *Server {
 func New(provider *Provider) *Server {
 	s := &Server{
 		AdminToken: "canary-admin-token-" + random(8), AdminOther: "canary-admin-token-" + random(8), Project: "acme", Now: time.Now,
-		secret: random(32), provider: provider, tokens: map[string]*token{}, files: map[string][]byte{},
-		kinds: map[string]string{PyPI: "pypi", NPM: "npm", Cargo: "cargo", Maven: "maven", Generic: "generic"},
+		secret: random(32), provider: provider, tokens: map[string]*token{}, files: map[string][]byte{}, parts: map[string][]byte{},
+		kinds: map[string]string{PyPI: "pypi", NPM: "npm", Cargo: "cargo", Maven: "maven", Generic: "generic", Docker: "docker"},
 	}
 	for _, raw := range []string{s.AdminToken, s.AdminOther} {
 		s.tokens[raw] = &token{id: random(8), user: Admin, admin: true, ends: s.Now().Add(100 * 365 * 24 * time.Hour)}
@@ -84,6 +85,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("PUT /artifactory/api/npm/{repository}/{name...}", s.kept("npm", s.publishNPM))
 	mux.HandleFunc("GET /artifactory/api/npm/{repository}/{name...}", s.kept("npm", s.readNPM))
 	mux.HandleFunc("PUT /artifactory/api/cargo/{repository}/api/v1/crates/new", s.kept("cargo", s.publishCargo))
+	mux.HandleFunc("/v2/{repository}/{path...}", s.kept("docker", s.containers))
 	mux.HandleFunc("GET /artifactory/api/storage/{repository}", s.kept("", s.list))
 	mux.HandleFunc("/artifactory/{repository}/{path...}", s.kept("", s.file))
 	return mux
@@ -103,7 +105,11 @@ func (s *Server) kept(kind string, next handler) http.HandlerFunc {
 			user = who.user
 		}
 		s.mu.Lock()
-		s.seen = append(s.seen, Seen{r.Method, r.URL.EscapedPath(), user, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")})
+		raw := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if _, password, ok := r.BasicAuth(); ok {
+			raw = password
+		}
+		s.seen = append(s.seen, Seen{r.Method, r.URL.EscapedPath(), user, raw})
 		s.mu.Unlock()
 		switch {
 		case have == "" || kind != "" && have != kind:

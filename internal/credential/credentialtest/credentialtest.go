@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/model"
@@ -35,6 +36,10 @@ type Suite struct {
 	Check func(t testing.TB, target model.Target, got model.Credential)
 	// ReadsAnonymous says that reads get the zero credential; else they get one like an upload's.
 	ReadsAnonymous bool
+	// Life is how long a credential lives at the longest, of a source without a mint API; zero: it can't say. Now is
+	// the clock that Config sets; nil: time.Now.
+	Life time.Duration
+	Now  func() time.Time
 	// NoSecret says that the configuration has no secret, as of a source that only federates.
 	NoSecret bool
 	// Mint describes the API that makes the credentials; nil where the source makes them by itself.
@@ -152,6 +157,13 @@ func (r *run) exact(t *testing.T) {
 	src := r.provision(t)
 	for _, target := range r.Targets {
 		got := r.issue(t, src, target)
+		now := time.Now
+		if r.Now != nil {
+			now = r.Now
+		}
+		if life := got.Expiry.Sub(now()); r.Mint == nil && r.Life > 0 && (life <= 0 || life > r.Life) {
+			t.Errorf("got a life of %s, expected up to %s", life, r.Life)
+		}
 		if len(got.Header) == 0 {
 			t.Fatalf("got no header for an upload of %s", target.Package)
 		}

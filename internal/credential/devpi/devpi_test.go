@@ -119,7 +119,7 @@ func TestConformance(t *testing.T) {
 	credentialtest.Run(t, credentialtest.Suite{
 		Kind: Kind, Env: env(t, "https://pypi.example.com/publisher/prod/"),
 		Secret: newParent(t, "publisher-LAELQ4gN", "expires=never"), Other: newParent(t, "publisher-BBBBBBBB", "expires=never"),
-		Targets: []model.Target{target("acme-widget"), target("other")}, ReadsAnonymous: true,
+		Targets: []model.Target{target("acme-widget"), target("other")}, ReadsAnonymous: true, Life: DefaultLifetime, Now: now,
 		Config: func(_ testing.TB, c credential.Config, s model.Secret) credential.Config {
 			c.(*Config).Token = s
 			c.(*Config).now = now

@@ -64,7 +64,7 @@ func TestConformance(t *testing.T) {
 		{Ecosystem: "oci", Registry: "main", Package: "acme/gadget", Version: "1.0.0", Action: model.ActionOverwrite},
 	}
 	credentialtest.Run(t, credentialtest.Suite{
-		Kind: Kind, Env: env(), Secret: secret, Other: other, Targets: targets,
+		Kind: Kind, Env: env(), Secret: secret, Other: other, Targets: targets, Life: Lifetime,
 		Config: func(_ testing.TB, c credential.Config, secret model.Secret) credential.Config {
 			c.(*Config).Key = secret
 			return c
