@@ -21,7 +21,7 @@ func replayed(t *testing.T, a answer) {
 }
 
 // ok fails the test unless the upload was taken.
-func ok(t *testing.T, a answer) {
+func ok(t testing.TB, a answer) {
 	t.Helper()
 	if a.Status != http.StatusOK {
 		t.Fatalf("got %d, expected 200\n%s", a.Status, a.Body)

@@ -36,7 +36,7 @@ func newRedis(t *testing.T, opts redisserver.Options) *redisserver.Server {
 }
 
 // sink is a registry that takes everything and keeps nothing, for tests that are about the gateway's answers.
-func sink(t *testing.T) *registry.Registry {
+func sink(t testing.TB) *registry.Registry {
 	t.Helper()
 	if err := dependencies(); err != nil {
 		t.Fatal(err)

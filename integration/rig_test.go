@@ -66,7 +66,7 @@ var (
 
 // rig is one registry behind one gateway.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	reg    *registry.Registry
 	gw     *gateway.Gateway
 	site   gateway.Site
@@ -96,6 +96,11 @@ func withLines(lines ...string) option {
 // withIssuer replaces the issuer lines.
 func withIssuer(lines ...string) option {
 	return func(_ *rig, c *gateway.Config, _ map[string]string) { c.Issuers = lines }
+}
+
+// withGlobal adds lines to the global option.
+func withGlobal(lines ...string) option {
+	return func(_ *rig, c *gateway.Config, _ map[string]string) { c.Global = append(c.Global, lines...) }
 }
 
 // withNode makes the gateway one of several behind a balancer, with a common storage.
@@ -179,7 +184,7 @@ func newRig(t *testing.T, kind string, options ...option) *rig {
 }
 
 // startRig starts a gateway in front of a registry.
-func startRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
+func startRig(t testing.TB, reg *registry.Registry, options ...option) *rig {
 	t.Helper()
 	r := prepareRig(t, reg, options...)
 	if err := r.gw.Start(t.Context()); err != nil {
@@ -189,7 +194,7 @@ func startRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
 }
 
 // prepareRig does all but the start.
-func prepareRig(t *testing.T, reg *registry.Registry, options ...option) *rig {
+func prepareRig(t testing.TB, reg *registry.Registry, options ...option) *rig {
 	t.Helper()
 	port := reg.PublicPort
 	if port == 0 {
@@ -300,7 +305,7 @@ func (a answer) code() string {
 }
 
 // send sends a request to the gateway's site.
-func (r *rig) send(t *testing.T, method, path string, header http.Header, body []byte) answer {
+func (r *rig) send(t testing.TB, method, path string, header http.Header, body []byte) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "https://"+r.site.Host()+path, bytes.NewReader(body))
 	if err != nil {
@@ -323,7 +328,7 @@ func (r *rig) send(t *testing.T, method, path string, header http.Header, body [
 }
 
 // upload sends a form with one credential header.
-func (r *rig) upload(t *testing.T, header http.Header, form client.Form) answer {
+func (r *rig) upload(t testing.TB, header http.Header, form client.Form) answer {
 	t.Helper()
 	header = header.Clone()
 	header.Set("Content-Type", form.ContentType())
@@ -331,7 +336,7 @@ func (r *rig) upload(t *testing.T, header http.Header, form client.Form) answer 
 }
 
 // exchange swaps an identity token for a publish token as uv does.
-func (r *rig) exchange(t *testing.T, identity string) (string, answer) {
+func (r *rig) exchange(t testing.TB, identity string) (string, answer) {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"token": identity})
 	if err != nil {
@@ -393,13 +398,13 @@ func tail(text string, lines int) string {
 }
 
 // newWheel builds a wheel that no other test has.
-func newWheel(t *testing.T, name, version string) artifact {
+func newWheel(t testing.TB, name, version string) artifact {
 	t.Helper()
 	return bigWheel(t, name, version, 0)
 }
 
 // bigWheel builds a wheel with filler.
-func bigWheel(t *testing.T, name, version string, filler int) artifact {
+func bigWheel(t testing.TB, name, version string, filler int) artifact {
 	t.Helper()
 	f, err := wheel.Release{Name: name, Version: version, Summary: "test package " + random(8), Filler: filler}.Wheel()
 	if err != nil {
@@ -413,7 +418,7 @@ func bigWheel(t *testing.T, name, version string, filler int) artifact {
 }
 
 // eventually asks until it is so.
-func (r *rig) eventually(t *testing.T, what string, so func() bool) {
+func (r *rig) eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	err := process.Poll(t.Context(), awaitLimit, nil, func(context.Context) error {
 		if !so() {

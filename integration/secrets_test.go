@@ -76,7 +76,7 @@ func issued(t *testing.T, p *tap.Tap) []string {
 }
 
 // notIn fails the test where a text has a secret, or the secret part of one.
-func notIn(t *testing.T, where, text string, tokens []string, reg *registry.Registry) {
+func notIn(t testing.TB, where, text string, tokens []string, reg *registry.Registry) {
 	t.Helper()
 	for _, secret := range append(append([]string{}, tokens...), reg.Secrets...) {
 		parts := []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))}

@@ -1,11 +1,22 @@
 package policies
 
 import (
+	"flag"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// further is a further size of the benchmarks, as in -policies 1000000.
+var further = flag.Int("policies", 0, "run the benchmarks with this many policies too")
+
+func sizes() []int {
+	if *further > 0 {
+		return []int{10, 1_000, 100_000, *further}
+	}
+	return []int{10, 1_000, 100_000}
+}
 
 // manyPolicies writes n policies of n repositories and packages into files of a thousand.
 func manyPolicies(tb testing.TB, n int) string {
@@ -38,7 +49,7 @@ func widgetRun(i int) *Identity {
 }
 
 func BenchmarkEvaluate(b *testing.B) {
-	for _, n := range []int{10, 1_000, 100_000} {
+	for _, n := range sizes() {
 		set, err := Load([]string{manyPolicies(b, n)}, testEnv())
 		if err != nil {
 			b.Fatal(err)
@@ -79,7 +90,7 @@ func BenchmarkEvaluate(b *testing.B) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	for _, n := range []int{10, 1_000, 100_000} {
+	for _, n := range sizes() {
 		dir := manyPolicies(b, n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()

@@ -17,12 +17,16 @@ type Site struct {
 	Ecosystem string
 	// Port is where the site listens, Behind the port that clients know where that is a balancer's.
 	Port, Behind int
+	// CatchAll refuses the hosts that no site has.
+	CatchAll bool
 	// Mode is enforce, claimed or observe; empty: the default.
 	Mode string
 	// Upstream replaces the registry's own address: a tap, or a port where nothing listens.
 	Upstream string
 	// Beside are further registries of the same host, each below a path of its own; only their Registry, Name and Ecosystem count.
 	Beside []Site
+	// Transport are lines of the proxy's transport.
+	Transport []string
 	// Lines are further lines of the registry's block, Passthrough those beside it.
 	Lines, Passthrough []string
 }
@@ -120,7 +124,14 @@ func (c Config) site(b *strings.Builder, s Site, pki *PKI) {
 	if len(s.Beside) > 0 {
 		upstream = s.Registry.Path + "* " + upstream
 	}
-	fmt.Fprintf(b, "\treverse_proxy %s {\n\t\ttransport http {\n\t\t\tkeepalive_idle_conns_per_host 256\n\t\t}\n\t}\n}\n", upstream)
+	fmt.Fprintf(b, "\treverse_proxy %s {\n\t\ttransport http {\n\t\t\tkeepalive_idle_conns_per_host 256\n", upstream)
+	for _, line := range s.Transport {
+		b.WriteString(indent(3, line))
+	}
+	b.WriteString("\t\t}\n\t}\n}\n")
+	if s.CatchAll {
+		fmt.Fprintf(b, "\nhttps://:%d {\n\ttls %s %s\n\trespond 404\n}\n", s.Port, pki.ChainFile, pki.KeyFile)
+	}
 }
 
 // indent sets each line of a text under the given number of tabs.

@@ -163,6 +163,9 @@ func (g *Gateway) RemovePolicy(name string) error {
 	return os.Remove(filepath.Join(g.Dir, "policies", name))
 }
 
+// PID is the process's id.
+func (g *Gateway) PID() int { return g.proc.PID() }
+
 // AdminAddr is the host and port of the admin API.
 func (g *Gateway) AdminAddr() string { return fmt.Sprintf("127.0.0.1:%d", g.admin) }
 

@@ -29,7 +29,7 @@ func recovered(t *testing.T, s *redis.Store) {
 }
 
 // raw is a client beside the store's.
-func raw(t *testing.T, server *Server) *goredis.Client {
+func raw(t testing.TB, server *Server) *goredis.Client {
 	t.Helper()
 	c := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 	t.Cleanup(func() { _ = c.Close() })

@@ -98,6 +98,9 @@ func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 // Port is the port alone.
 func (s *Server) Port() int { return s.port }
 
+// PID is the process's id.
+func (s *Server) PID() int { return s.proc.PID() }
+
 // Kill ends the server as a power cut of the process does.
 func (s *Server) Kill() { s.proc.Kill() }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func (t *transaction) current() error {
 	if !t.g.Verifier.Active(t.id.Issuer) {
 		return model.Deny(model.CodeUnknownIssuer).Differ("issuer", t.id.Issuer, "a configured and enabled issuer")
 	}
-	if err := t.g.Switches.Identity(t.id); err != nil {
+	if err := t.g.Switches.Identity(t.id); err != nil && !t.goesOn(err) {
 		return err
 	}
 	ids := []string{t.replayKey()}
@@ -64,7 +65,10 @@ func (t *transaction) current() error {
 	ctx := t.step()
 	revoked, err := t.g.Store.Revoked(ctx, ids...)
 	if err != nil {
-		return model.Deny(model.CodeStoreUnavailable).Because(err)
+		if denial := model.Deny(model.CodeStoreUnavailable).Because(err); !t.goesOn(denial) {
+			return denial
+		}
+		return nil
 	}
 	if revoked {
 		return model.Deny(model.CodeRevoked)
@@ -73,6 +77,13 @@ func (t *transaction) current() error {
 		return t.remembered() // a revocation may have been forgotten too
 	}
 	return nil
+}
+
+// goesOn is true for a read while the store is away: it changes nothing, and a token that was revoked meanwhile ends within its minutes.
+// What is known to be stopped stays so.
+func (t *transaction) goesOn(err error) bool {
+	var denial *model.Denial
+	return t.op.Kind == model.OperationRead && errors.As(err, &denial) && denial.Code == model.CodeStoreUnavailable
 }
 
 // remembered refuses a token from before the store began to remember: what was done with it then is unknown. A store finds out

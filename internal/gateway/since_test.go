@@ -40,6 +40,30 @@ func (f *forgetful) Since() time.Time {
 	return f.Store.Since()
 }
 
+// TestReadsGoOnWithoutTheStore: a token of ours reads on while the store is away, and publishes nothing; what an operator has stopped stays
+// stopped.
+func TestReadsGoOnWithoutTheStore(t *testing.T) {
+	h := open(t)
+	token, a := h.exchange(h.identity())
+	if token == "" {
+		t.Fatalf("the exchange: %d %s", a.status, a.body)
+	}
+	read := func() answer {
+		r, _ := http.NewRequest(http.MethodGet, h.registry.Public.String()+"+simple/acme-widget/", nil)
+		r.SetBasicAuth("__token__", token)
+		return h.do(r)
+	}
+	h.store.broken.Store(true)
+	if a := read(); a.status != http.StatusOK {
+		t.Errorf("a read without the store: %d %s", a.status, a.body)
+	}
+	h.refused(h.publish(upload{token: token}), http.StatusServiceUnavailable, model.CodeStoreUnavailable)
+	h.store.broken.Store(false)
+	h.stop(model.SwitchIssuer, "github")
+	h.store.broken.Store(true)
+	h.refused(read(), http.StatusForbidden, model.CodeDeniedByOperator)
+}
+
 // TestInvariantNoReplayByAForgetfulStore: a store that has forgotten lets no token in from before, also where it finds out
 // while the claim is made, which is after the gateway has looked.
 func TestInvariantNoReplayByAForgetfulStore(t *testing.T) {

@@ -147,26 +147,25 @@ func (b *Board) List(ctx context.Context) ([]model.Switch, error) { return b.sto
 // errStale is the cause of a refusal while the store cannot be read.
 var errStale = errors.New("the switches were last read too long ago")
 
-// current is the view to judge by, nil where there is no switch at all.
-func (b *Board) current() (*view, *model.Denial) {
+// current is the view to judge by, nil where there is no switch at all, and a denial where it is too old to be believed: what it
+// stops is stopped all the same.
+func (b *Board) current() (*view, error) {
 	v := b.view.Load()
+	var stale error
 	if b.now().Sub(v.read) > maxAge {
-		return nil, model.Deny(model.CodeStoreUnavailable).Because(errStale)
+		stale = model.Deny(model.CodeStoreUnavailable).Because(errStale)
 	}
 	if len(v.byID) == 0 {
-		return nil, nil
+		return nil, stale
 	}
-	return v, nil
+	return v, stale
 }
 
 // Identity refuses a token that a switch stops: its issuer, the key that signed it, its repository or its run.
 func (b *Board) Identity(id *model.Identity) error {
-	v, denial := b.current()
-	if denial != nil {
-		return denial
-	}
+	v, stale := b.current()
 	if v == nil {
-		return nil
+		return stale
 	}
 	try := func(kind model.SwitchKind, value, issuer string) *model.Denial {
 		if value == "" {
@@ -196,7 +195,7 @@ func (b *Board) Identity(id *model.Identity) error {
 			}
 		}
 	}
-	return nil
+	return stale
 }
 
 // Target refuses to change what a switch has frozen: the registry, the package, or what the policy would allow. Policy and
@@ -205,12 +204,9 @@ func (b *Board) Target(target model.Target, policy string) error {
 	if target.Action == model.ActionRead {
 		return nil
 	}
-	v, denial := b.current()
-	if denial != nil {
-		return denial
-	}
+	v, stale := b.current()
 	if v == nil {
-		return nil
+		return stale
 	}
 	for _, one := range []model.Switch{
 		{Kind: model.SwitchRegistry, Value: target.Registry},
@@ -221,7 +217,7 @@ func (b *Board) Target(target model.Target, policy string) error {
 			return d
 		}
 	}
-	return nil
+	return stale
 }
 
 // stopped is the denial of a switch that is set and has not ended.
