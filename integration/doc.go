@@ -1,5 +1,5 @@
-// Package integration proves the gateway with real registries and real clients: devpi and pypiserver behind the built
-// cmd/caddy, and uv, pdm, twine and curl in front of it, over TLS, on loopback.
+// Package integration proves the gateway with real registries and real clients: registries of every ecosystem behind the built
+// cmd/caddy, and their clients in front of it, as they are and by the built cmd/trustpub, over TLS, on loopback.
 //
 // The servers and clients are installed with pinned versions into a cache (see package toolbox) the first time, which needs
 // python3 with the venv module, a package index that pip is configured for, and curl. Whatever is missing makes the tests
