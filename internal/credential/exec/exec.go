@@ -84,12 +84,9 @@ func (c *Config) source(registry string) (*source, error) {
 			return nil, fmt.Errorf("env is %q, expected the names of variables, as in env HOME VAULT_ADDR", model.OneLine(name, 100))
 		}
 	}
-	timeout := time.Duration(c.Timeout)
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	if timeout < MinTimeout || timeout > MaxTimeout {
-		return nil, fmt.Errorf("timeout is %s, expected %s to %s", timeout, MinTimeout, MaxTimeout)
+	timeout, err := c.Timeout.Within("timeout", DefaultTimeout, MinTimeout, MaxTimeout)
+	if err != nil {
+		return nil, err
 	}
 	now := c.now
 	if now == nil {

@@ -93,12 +93,9 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if err := c.Password.Validate(); err != nil {
 		return nil, fmt.Errorf("password: %w", err)
 	}
-	lifetime := time.Duration(c.Lifetime)
-	if lifetime == 0 {
-		lifetime = DefaultLifetime
-	}
-	if lifetime < MinLifetime || lifetime > MaxLifetime {
-		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", lifetime, MinLifetime, MaxLifetime)
+	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
+	if err != nil {
+		return nil, err
 	}
 	now := c.now
 	if now == nil {

@@ -84,11 +84,9 @@ func (c *Config) source(registry string) (*source, error) {
 	if s.reads == "" {
 		s.reads = c.Scope
 	}
-	if s.lifetime = time.Duration(c.Lifetime); s.lifetime == 0 {
-		s.lifetime = DefaultLifetime
-	}
-	if s.lifetime < MinLifetime || s.lifetime > MaxLifetime {
-		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", s.lifetime, MinLifetime, MaxLifetime)
+	var err error
+	if s.lifetime, err = c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime); err != nil {
+		return nil, err
 	}
 	if c.ReadScope != "" && !c.Reads {
 		return nil, errors.New("read_scope without reads: reads get no credential")

@@ -76,11 +76,9 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.lifetime = time.Duration(c.Lifetime); s.lifetime == 0 {
-		s.lifetime = DefaultLifetime
-	}
-	if s.lifetime < MinLifetime || s.lifetime > MaxLifetime {
-		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", s.lifetime, MinLifetime, MaxLifetime)
+	var err error
+	if s.lifetime, err = c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime); err != nil {
+		return nil, err
 	}
 	base, err := mintapi.CheckURL(c.URL, "https://vault.example.com:8200")
 	if err != nil {
