@@ -195,7 +195,7 @@ func TestForms(t *testing.T) {
 		"a path and a query": {func(c *Config) {
 			c.Mint = &Call{"PUT", "/p/{package}/{http.request.uri.path.file}?v={version}&p={package}"}
 		}, plain, []string{
-			"PUT /api/p/@acme%2Fwidget/widget-1.0.0.tgz?v=1.0.0&p=%40acme%2Fwidget Bearer " + password,
+			"PUT /api/p/%40acme%2Fwidget/widget-1.0.0.tgz?v=1.0.0&p=%40acme%2Fwidget Bearer " + password,
 		}, model.Bearer("token-of-the-api")},
 		"a header of the API's": {
 			func(c *Config) { c.Header, c.Bearer = &Header{"x-api-key", c.Bearer}, "" }, plain,

@@ -120,12 +120,13 @@ func (t Template) fill(v Values, escape func(string) (string, error)) (string, e
 
 func asIs(s string) (string, error) { return s, nil }
 
-// inPath escapes one segment of a path. What servers read as another folder, or as none, is refused.
+// inPath escapes one segment of a path, with all that some servers read a meaning into, as parameters behind a semicolon. What they read as
+// another folder, or as none, is refused.
 func inPath(s string) (string, error) {
 	if s == "" || s == "." || s == ".." {
 		return "", errors.New("it is empty, or dots alone, which no path can carry")
 	}
-	return url.PathEscape(s), nil
+	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), nil
 }
 
 func inQuery(s string) (string, error) { return url.QueryEscape(s), nil }
