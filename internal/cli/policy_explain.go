@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -349,8 +350,8 @@ func ownAudiences(aud any) []string {
 // aim completes the target: what flags say goes before what the event has.
 func (e *explaining) aim(env policies.Env) error {
 	t := &e.question.Target
-	if e.registry != "" {
-		t.Registry = e.registry
+	if e.registry != "" && e.registry != t.Registry {
+		t.Registry, t.Ecosystem = e.registry, "" // an event's ecosystem is that of its own registry
 	}
 	if t.Registry == "" {
 		var names []string
@@ -367,9 +368,7 @@ func (e *explaining) aim(env policies.Env) error {
 		}
 		t.Registry = names[0]
 	}
-	if t.Ecosystem = env.Registries[t.Registry]; t.Ecosystem == "" {
-		t.Ecosystem = "pypi"
-	}
+	t.Ecosystem = cmp.Or(env.Registries[t.Registry], t.Ecosystem, "pypi")
 	if e.action != "" || t.Action == "" {
 		t.Action = model.Action(e.action)
 		if e.action == "" {

@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/demo/script"
@@ -93,11 +94,17 @@ https://localhost:%[5]d {
 		l.secretFile, storeAddr)
 }
 
+// plain are the names that YAML needs no quotes for, and "policy fmt" writes without.
+var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*$`)
+
 // policyOf is the one policy of the demo.
 func policyOf(s *script.Script) string {
 	var packages []string
 	for _, name := range s.Grants() {
-		packages = append(packages, fmt.Sprintf("%q", name))
+		if !plain.MatchString(name) {
+			name = fmt.Sprintf("%q", name)
+		}
+		packages = append(packages, name)
 	}
 	return fmt.Sprintf(`# Who may publish %[1]s. Edit this file while the demo runs: it acts within seconds.
 policies:

@@ -159,7 +159,7 @@ func TestFailedStep(t *testing.T) {
 	start := startPlain(t)
 	err := Run(t.Context(), Options{Out: &out, Check: true, Explain: explainPlainly, StartGateway: func(ctx context.Context, path string) (Gateway, error) {
 		l := layoutOf(strings.TrimSuffix(path, "/Caddyfile"))
-		if err := os.WriteFile(l.policy, []byte(strings.Replace(policyOf(&pypi.Script), "acme-widget\"]", "acme-gizmo\"]", 1)), 0o644); err != nil {
+		if err := os.WriteFile(l.policy, []byte(strings.Replace(policyOf(&pypi.Script), "[acme-widget]", "[acme-gizmo]", 1)), 0o644); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(l.log, []byte("the last line\n"), 0o600); err != nil {

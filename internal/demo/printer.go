@@ -83,13 +83,18 @@ func (p *printer) byHand(h *house) error {
 	if h.script.Shows != "" {
 		p.line("  %-58s what has been published", h.public+h.script.Shows)
 	}
-	p.line(`  %-58s the policy; an edit acts within seconds
-  %-58s the gateway's configuration
-  %-58s one line for each decision and outcome
-  %-58s the gateway's own log
-  curl -s http://127.0.0.1:%d/trusted_publishing/status
-  %s audit verify %s
+	p.line(`  %-58[1]s the policy; an edit acts within seconds
+  %-58[2]s the gateway's configuration
+  %-58[3]s one line for each decision and outcome
+  %-58[4]s the gateway's own log
+  curl -s http://127.0.0.1:%[5]d/trusted_publishing/status
+  %[6]s audit verify %[3]s
 
-Ctrl-C stops everything and removes the folder.`, h.policy, h.caddyfile, h.audit, h.log, h.adminPort, p.command, h.audit)
+Stop something at once:
+
+  %[6]s deny add package %[7]s/%[8]s --reason "a look first" --address 127.0.0.1:%[5]d
+  %[6]s deny remove package %[7]s/%[8]s --reason "all is well" --address 127.0.0.1:%[5]d
+
+Ctrl-C stops everything and removes the folder.`, h.policy, h.caddyfile, h.audit, h.log, h.adminPort, p.command, registryName(h.script), h.script.Package)
 	return nil
 }
