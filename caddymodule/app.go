@@ -171,7 +171,7 @@ func (a *App) loadStore() error {
 		return fmt.Errorf("store %s: %w", name, err)
 	}
 	a.store = named[store.Config]{name, cfg}
-	if shared, ok := cfg.(store.Shared); a.Nodes > 1 && !(ok && shared.SharedByNodes()) {
+	if shared, ok := cfg.(store.Shared); a.Nodes > 1 && (!ok || !shared.SharedByNodes()) {
 		return fmt.Errorf("nodes is %d, and store %s is seen by one gateway only, so that a token could be used once at each: write \"store redis HOST:PORT\" with a server that all of them reach, or \"nodes 1\" where there is one", a.Nodes, name)
 	}
 	return nil

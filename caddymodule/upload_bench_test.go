@@ -7,7 +7,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
-	"crypto/sha1" //nolint:gosec // npm declares it beside a stronger digest
+	"crypto/sha1" // npm declares it beside a stronger digest
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -95,7 +95,7 @@ func cargoSample(b *testing.B, noise []byte) sample {
 // npmSample is a document of 100 MB with the digests that npm declares.
 func npmSample(_ *testing.B, noise []byte) sample {
 	archive := noise[:75_000_000]
-	long, short := sha512.Sum512(archive), sha1.Sum(archive) //nolint:gosec // as npm does
+	long, short := sha512.Sum512(archive), sha1.Sum(archive)
 	body := fmt.Appendf(nil, `{"_id":"widget","name":"widget","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"widget","version":"1.0.0",`+
 		`"dist":{"integrity":"sha512-%s","shasum":"%x"}}},"_attachments":{"widget-1.0.0.tgz":{"content_type":"application/octet-stream","data":"`,
 		base64.StdEncoding.EncodeToString(long[:]), short)

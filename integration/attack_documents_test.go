@@ -166,7 +166,7 @@ func allRead(t *testing.T, program []string, documents [][]byte) *json.Decoder {
 	for _, doc := range documents {
 		fmt.Fprintln(&input, base64.StdEncoding.EncodeToString(doc))
 	}
-	cmd := exec.CommandContext(t.Context(), program[0], program[1:]...) //nolint:gosec // of this file
+	cmd := exec.CommandContext(t.Context(), program[0], program[1:]...)
 	cmd.Stdin = &input
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints

@@ -17,7 +17,7 @@ const bitbucketStep = `- step:
 
 // bitbucket reads the step's variable; its audiences are the step's own.
 func bitbucket(j Job) *Source {
-	const name = "BITBUCKET_STEP_OIDC_TOKEN" //nolint:gosec // a variable's name
+	const name = "BITBUCKET_STEP_OIDC_TOKEN"
 	s := &Source{Name: "bitbucket", Where: "the variable " + name}
 	s.paste = func(audience string) string { return fmt.Sprintf(bitbucketStep, audience) }
 	s.token = func(_ context.Context, audience string) (string, error) {

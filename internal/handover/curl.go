@@ -54,7 +54,7 @@ const IdentityHeader = "X-Trustpub-Identity"
 
 // curlrc is the user's own file; a later line wins.
 func (p Place) curlrc() string {
-	own := ""
+	var own string
 	if home := p.Getenv("CURL_HOME"); home != "" {
 		own = p.own(filepath.Join(home, ".curlrc"))
 	} else {

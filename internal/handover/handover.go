@@ -183,7 +183,7 @@ func program(command []string) string {
 		return launched(name, rest, 1)
 	case name == "uv" && len(rest) > 2 && rest[0] == "tool" && rest[1] == "run":
 		return launched(name, rest, 2)
-	case strings.HasPrefix(name, "pip") && strings.Trim(name, "pip.0123456789") == "":
+	case strings.HasPrefix(name, "pip") && strings.Trim(name[len("pip"):], ".0123456789") == "":
 		return "pip"
 	}
 	return name

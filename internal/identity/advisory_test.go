@@ -52,7 +52,7 @@ func TestAdvisoryTokenChoosesNoURL(t *testing.T) {
 		forged(t, map[string]any{"alg": "RS256", "kid": address + "/keys"}, map[string]any{"iss": own}),
 		forged(t, map[string]any{"alg": "RS256", "kid": "../../../" + address}, map[string]any{"iss": own}),
 	} {
-		r.deny(t, raw)
+		_ = r.deny(t, raw)
 	}
 	if n := asked.Load(); n != 0 {
 		t.Errorf("the stranger was asked %d times", n)
@@ -158,6 +158,6 @@ func TestAdvisoryExpiredAndForged(t *testing.T) {
 	bad := raw[:cut] + strings.Repeat("A", len(raw)-cut)
 	want(t, r.deny(t, bad), model.CodeInvalidToken, "signature") // though the good one is remembered
 	r.clock.advance(2 * time.Hour)
-	r.deny(t, bad)
+	_ = r.deny(t, bad)
 	want(t, r.deny(t, raw), model.CodeExpired, "expiry")
 }

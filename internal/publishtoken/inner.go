@@ -25,7 +25,7 @@ func pack(raw string) ([]byte, error) {
 		if err != nil || len(decoded) > 1<<16-1 || strings.ContainsAny(p, "\r\n") {
 			return nil, errors.New("a part of the identity token is not base64url")
 		}
-		b.Write([]byte{byte(len(decoded) >> 8), byte(len(decoded))})
+		b.Write([]byte{byte(len(decoded) >> 8), byte(len(decoded))}) //nolint:gosec // two bytes hold it, as was checked
 		b.Write(decoded)
 	}
 	return b.Bytes(), nil

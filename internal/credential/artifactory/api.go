@@ -16,7 +16,7 @@ import (
 const (
 	maxDescription = 200
 	grantExchange  = "urn:ietf:params:oauth:grant-type:token-exchange"
-	typeIDToken    = "urn:ietf:params:oauth:token-type:id_token"
+	typeIDToken    = "urn:ietf:params:oauth:token-type:id_token" //nolint:gosec // a type's name
 	typeAccess     = "urn:ietf:params:oauth:token-type:access_token"
 	// audience keeps a token from the other services of the platform.
 	audience = "jfrt@*"

@@ -96,7 +96,8 @@ func (a *answer) credential(now time.Time) (model.Credential, error) {
 	if !a.ExpiresAt.IsZero() && !a.ExpiresAt.After(now) {
 		return model.Credential{}, fmt.Errorf("expires_at is %s, which is over: expected a credential that is good", a.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	c, secret := model.Credential{}, ""
+	var c model.Credential
+	var secret string
 	switch {
 	case a.Anonymous:
 		return c, nil

@@ -82,6 +82,6 @@ func (b *breaker) leave(probe bool, how outcome, retryAfter time.Duration) {
 		wait = min(firstWait<<b.waits, lastWait)
 	}
 	b.waits++
-	wait += rand.N(wait/4 + 1) // several gateways do not come back at once
+	wait += rand.N(wait/4 + 1) //nolint:gosec // no secret: several gateways do not come back at once
 	b.until = now.Add(max(wait, retryAfter))
 }

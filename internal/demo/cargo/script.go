@@ -16,7 +16,7 @@ import (
 
 const (
 	widget, gadget = "acme-widget", "acme-gadget"
-	tokens         = "/api/v1/trusted_publishing/tokens"
+	tokens         = "/api/v1/trusted_publishing/tokens" //nolint:gosec // a path
 	publishPath    = "api/v1/crates/new"
 )
 

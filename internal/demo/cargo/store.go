@@ -119,7 +119,7 @@ func (g *registry) publish(w http.ResponseWriter, r *http.Request) {
 func parse(body []byte) (line indexLine, crate []byte, err error) {
 	var parts [2][]byte
 	for i := range parts {
-		if len(body) < 4 || uint64(len(body)-4) < uint64(binary.LittleEndian.Uint32(body)) {
+		if len(body) < 4 || int64(len(body)-4) < int64(binary.LittleEndian.Uint32(body)) {
 			return line, nil, errors.New("the body is shorter than its lengths say")
 		}
 		end := 4 + int(binary.LittleEndian.Uint32(body))

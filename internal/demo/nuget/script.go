@@ -17,7 +17,7 @@ import (
 
 const (
 	widget, gadget = "Acme.Widget", "Acme.Gadget"
-	tokenPath      = "/api/v2/token"
+	tokenPath      = "/api/v2/token" //nolint:gosec // a path
 	pushPath       = "api/v2/package/"
 	flatPath       = "flat/"
 )

@@ -117,7 +117,7 @@ func (c *Config) Validate() error {
 
 // Key is the whole configuration: it holds no secret, and another one needs other connections.
 func (c *Config) Key(store.Env) (string, error) {
-	b, err := json.Marshal(c)
+	b, err := json.Marshal(c) //nolint:gosec // of the password, the place where it is
 	return "redis:" + string(b), err
 }
 
