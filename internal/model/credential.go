@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -43,9 +42,6 @@ func Bearer(token string) Credential {
 type Secret string
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// maxSecret bounds a secret file, in bytes.
-const maxSecret = 64 << 10
 
 // Validate refuses anything that is not such a placeholder: a literal would land in the adapted configuration.
 func (s Secret) Validate() error {
@@ -93,19 +89,10 @@ func (s Secret) Resolve() (string, error) {
 	if name, ok := s.env(); ok {
 		value = os.Getenv(name)
 	} else if path, ok := s.file(); ok {
-		f, err := os.Open(path)
-		if err != nil {
+		var err error
+		if value, err = readSecret(path); err != nil {
 			return "", fmt.Errorf("secret %s: %w", s, err)
 		}
-		defer f.Close()
-		b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-		if err != nil {
-			return "", fmt.Errorf("secret %s: %w", s, err)
-		}
-		if len(b) > maxSecret {
-			return "", fmt.Errorf("secret %s: larger than %d bytes", s, maxSecret)
-		}
-		value = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	}
 	if value == "" {
 		return "", fmt.Errorf("secret %s is empty or not set", s)
