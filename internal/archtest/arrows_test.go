@@ -76,6 +76,7 @@ var rooms = []room{
 	{"caddymodule", []string{"internal/*", "policies"}},
 	{"cmd/caddy", []string{"caddymodule"}},
 	{"cmd/trustpub", []string{"internal/cli"}},
+	{"bench", []string{"internal/demo/*"}},
 	{"integration", []string{"internal/demo/*", "internal/ecosystem/*", "internal/model"}},
 }
 

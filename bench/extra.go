@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// extra is another proxy, which joins the rows that any proxy can serve.
+type extra struct {
+	name, program string
+	config        string // of the address that it listens on and the upstream's
+	args          []string
+}
+
+// others are those that are known. They do what a plain reverse proxy does, with streamed bodies and connections kept.
+var others = []extra{
+	{"nginx", "nginx", `daemon off;
+error_log stderr;
+pid nginx.pid;
+worker_processes auto;
+events { worker_connections 4096; }
+http {
+	access_log off;
+	client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+	client_max_body_size 0;
+	upstream sink { server %[2]s; keepalive 256; }
+	server {
+		listen %[1]s;
+		location / {
+			proxy_pass http://sink;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_request_buffering off;
+		}
+	}
+}
+`, []string{"-p", ".", "-c"}},
+	{"haproxy", "haproxy", `defaults
+	mode http
+	timeout connect 5s
+	timeout client 60s
+	timeout server 60s
+frontend front
+	bind %[1]s
+	default_backend sink
+backend sink
+	http-reuse always
+	server sink %[2]s
+`, []string{"-db", "-f"}},
+}
+
+// extras are those that are on the PATH.
+func extras() (found []extra) {
+	for _, e := range others {
+		if _, err := exec.LookPath(e.program); err == nil {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func (e extra) start(ctx context.Context, dir, upstream string) (*side, error) {
+	addr, err := freeAddr(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(dir, e.name+".conf")
+	if err := os.WriteFile(config, fmt.Appendf(nil, e.config, addr, upstream), 0o600); err != nil {
+		return nil, err
+	}
+	return startSide(ctx, e.name, addr, dir, e.program, append(append([]string{}, e.args...), config)...)
+}

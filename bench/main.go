@@ -1,0 +1,90 @@
+// Command bench compares the gateway with a plain reverse proxy: both are cmd/caddy of this checkout, run in front of the same
+// upstream, and asked in turn, round by round, so that whatever else the machine does meets both. HAProxy and nginx join where they are
+// on the PATH. It prints one table; docs/performance.md explains it. It reads /proc, and so runs on Linux.
+//
+//	go run ./bench                                     # everything, about ten minutes on an idle machine
+//	go run ./bench -rounds 3 -duration 1s -rows read   # a short look at some rows
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	rounds   int
+	duration time.Duration
+	tokens   int
+	rows     *regexp.Regexp
+}
+
+func main() {
+	if err := start(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// start reads the flags and runs the rows until they are through or somebody interrupts them.
+func start() error {
+	opts := options{}
+	flag.IntVar(&opts.rounds, "rounds", 9, "how many times each row is measured on each side")
+	flag.DurationVar(&opts.duration, "duration", 2*time.Second, "how long small requests are sent in one round")
+	flag.IntVar(&opts.tokens, "tokens", 1000, "how many new tokens are used in one round")
+	rows := flag.String("rows", "", "a regular expression for the names of the rows that are measured (default: all)")
+	flag.Parse()
+	if err := opts.check(*rows); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return run(ctx, opts)
+}
+
+// check completes the options.
+func (o *options) check(rows string) (err error) {
+	if o.rounds < 1 || o.tokens < 1 || o.duration <= 0 {
+		return fmt.Errorf("got -rounds %d, -tokens %d, -duration %s; each must be above zero", o.rounds, o.tokens, o.duration)
+	}
+	if o.rows, err = regexp.Compile(rows); err != nil {
+		return fmt.Errorf("-rows: %w", err)
+	}
+	return nil
+}
+
+// run measures every row and prints the table.
+func run(ctx context.Context, opts options) error {
+	dir, err := os.MkdirTemp("", "trustpub-bench-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	rig, err := newRig(ctx, dir, opts)
+	if err != nil {
+		return err
+	}
+	defer rig.close()
+	var measured []measurement
+	for _, r := range rows {
+		if !opts.rows.MatchString(r.name) {
+			continue
+		}
+		m, err := rig.measure(ctx, r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		measured = append(measured, m...)
+	}
+	if len(measured) == 0 {
+		return fmt.Errorf("-rows %s matches no row", opts.rows)
+	}
+	fmt.Print(table(measured))
+	return nil
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/demo/issuer"
+)
+
+// The names of the sides.
+const (
+	gateway = "gateway" // with the memory store and an audit that is never synced
+	durable = "gateway, local store"
+	plain   = "plain"
+)
+
+// rig is all that runs: the issuer and the upstream in this process, the sides in their own.
+type rig struct {
+	opts     options
+	dir      string
+	program  string
+	issuer   *issuer.Server
+	upstream *httptest.Server
+	arrived  atomic.Int64 // requests whose body has reached the upstream
+	sides    []*side
+	extra    []extra
+}
+
+const policy = `policies:
+  - name: all
+    registry: [index, modules]
+    packages: [widget]
+    publisher:
+      github:
+        repository: acme/widget
+        repository_owner_id: "222"
+        workflow: release.yml
+`
+
+// caddyfile is the configuration of a side of Caddy; site is what stands before the proxy, global what belongs to it.
+const caddyfile = `{
+	admin off
+	persist_config off
+	auto_https off
+	storage file_system %s
+	log {
+		level ERROR
+	}
+%s}
+http://%s {
+%s	reverse_proxy %s {
+		transport http {
+			keepalive_idle_conns_per_host 256
+			write_buffer 40KiB
+		}
+	}
+}
+`
+
+const gatewayGlobal = `	trusted_publishing {
+		policies policies.yaml
+		issuer github %s
+		store %s
+		audit file %s {
+			fsync %s
+		}
+	}
+`
+
+const gatewaySite = `	trusted_publishing {
+		registry index pypi http://%[1]s/index/ {
+			credential static {
+				basic publisher {file.%[2]s}
+			}
+		}
+		registry modules npm http://%[1]s/modules/ {
+			credential static {
+				bearer {file.%[2]s}
+			}
+		}
+	}
+`
+
+// newRig builds cmd/caddy and starts everything.
+func newRig(ctx context.Context, dir string, opts options) (*rig, error) {
+	r := &rig{opts: opts, dir: dir, program: filepath.Join(dir, "caddy"), extra: extras()}
+	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err == nil && filepath.Base(strings.TrimSpace(string(mod))) != "go.mod" {
+		err = errors.New("there is no go.mod")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("go env GOMOD: %w; run it inside the project, with go on the PATH", err)
+	}
+	fmt.Fprintln(os.Stderr, "building ./cmd/caddy")
+	build := exec.CommandContext(ctx, "go", "build", "-o", r.program, "./cmd/caddy")
+	build.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build ./cmd/caddy: %w\n%s", err, out)
+	}
+	for name, text := range map[string]string{"policies.yaml": policy, "secret": "registry-password\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if r.issuer, err = issuer.Start(issuer.Options{Lifetime: time.Hour}); err != nil {
+		return nil, err
+	}
+	r.upstream = httptest.NewServer(http.HandlerFunc(r.serve))
+	if err := r.restart(ctx); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// restart starts all sides anew.
+func (r *rig) restart(ctx context.Context) error {
+	r.stop()
+	upstream := strings.TrimPrefix(r.upstream.URL, "http://")
+	for _, name := range []string{gateway, plain, durable} {
+		addr, err := freeAddr(ctx)
+		if err != nil {
+			return err
+		}
+		folder, err := os.MkdirTemp(r.dir, "side-*")
+		if err != nil {
+			return err
+		}
+		global, site := "", ""
+		if name != plain {
+			store, sync := "memory", "never"
+			if name == durable {
+				store, sync = "local", "always"
+			}
+			global = fmt.Sprintf(gatewayGlobal, r.issuer.URL(), store, filepath.Join(folder, "audit.jsonl"), sync)
+			site = fmt.Sprintf(gatewaySite, addr, filepath.Join(r.dir, "secret"))
+		}
+		config := filepath.Join(r.dir, filepath.Base(folder)+".caddyfile")
+		if err := os.WriteFile(config, fmt.Appendf(nil, caddyfile, folder, global, addr, site, upstream), 0o600); err != nil {
+			return err
+		}
+		s, err := startSide(ctx, name, addr, r.dir, r.program, "run", "--config", config, "--adapter", "caddyfile")
+		if err != nil {
+			return err
+		}
+		r.sides = append(r.sides, s)
+	}
+	for _, e := range r.extra {
+		s, err := e.start(ctx, r.dir, upstream)
+		if err != nil {
+			return err
+		}
+		r.sides = append(r.sides, s)
+	}
+	return nil
+}
+
+// serve is the upstream: it takes a body and answers little.
+func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
+	buf := make([]byte, 64<<10)
+	if n, _ := req.Body.Read(buf); n > 0 {
+		r.arrived.Add(1)
+	}
+	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, req.Body, buf)
+	_, _ = w.Write(answer)
+}
+
+var answer = []byte(strings.Repeat("answer ", 28))
+
+func (r *rig) stop() {
+	for _, s := range r.sides {
+		s.stop()
+	}
+	r.sides = nil
+}
+
+func (r *rig) close() {
+	r.stop()
+	r.upstream.Close()
+	_ = r.issuer.Close()
+}
+
+// token makes one for a side. The memory store takes none of the second in which it was made.
+func (r *rig) token(s *side) string {
+	return r.issuer.Token(s.addr, map[string]any{"iat": time.Now().Add(2 * time.Second).Unix()})
+}
+
+// named finds a side.
+func (r *rig) named(name string) *side {
+	for _, s := range r.sides {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
