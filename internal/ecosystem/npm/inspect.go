@@ -15,6 +15,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/jsonstream"
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/tarfile"
 )
 
 const (
@@ -48,6 +49,10 @@ func (p *protocol) Inspect(op model.Operation, _ http.Header, target model.Targe
 		var denial *model.Denial
 		if errors.As(err, &denial) {
 			return denial
+		}
+		var defect *tarfile.Defect
+		if errors.As(err, &defect) {
+			return badArchive(defect.Got, defect.Want)
 		}
 		return badArchive("something else", "a tar in gzip, as npm pack makes it").Because(err)
 	}
@@ -85,7 +90,7 @@ func readArchive(file io.Reader) (manifest []byte, err error) {
 	}
 	packed.Multistream(false)
 	unpacked := &io.LimitedReader{R: packed, N: maxUnpacked + 1}
-	entries := tar.NewReader(unpacked)
+	entries := tarfile.NewReader(unpacked)
 	for n := 0; ; n++ {
 		entry, err := entries.Next()
 		if errors.Is(err, io.EOF) {
@@ -96,6 +101,9 @@ func readArchive(file io.Reader) (manifest []byte, err error) {
 		}
 		if n == maxEntries {
 			return nil, model.Deny(model.CodeTooLarge).Differ("archive", "more", fmt.Sprintf("at most %d files", maxEntries))
+		}
+		if err := tarfile.Check(entry); err != nil {
+			return nil, err
 		}
 		is, err := isManifest(entry)
 		if err != nil {

@@ -59,6 +59,27 @@ func zipped(text []byte) []byte {
 	return b.Bytes()
 }
 
+// sizedFolder is an archive whose first entry, a folder, says that it has data: some readers skip it.
+func sizedFolder(tb testing.TB, archive []byte) []byte {
+	tb.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(archive))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	copy(text[124:], fmt.Sprintf("%011o", 512))
+	copy(text[148:], "        ")
+	sum := 0
+	for _, b := range text[:512] {
+		sum += int(b)
+	}
+	copy(text[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return zipped(text)
+}
+
 // with is the document of another archive.
 func with(archive []byte) string {
 	sum := sha512.Sum512(archive)
@@ -149,13 +170,14 @@ func TestInvariantJudgedBytesAreForwardedBytes(t *testing.T) {
 		"a record for all that come": {packed(file{"", "", func(h *tar.Header) {
 			*h = tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"path": "x"}}
 		}}, good), bad},
-		"no gzip":             {plain.Bytes(), bad},
-		"no tar":              {zipped([]byte("text")), bad},
-		"nothing":             {nil, bad},
-		"cut":                 {packed(good)[:60], bad},
-		"two members":         {append(packed(good), packed(other)...), bad},
-		"bytes after it":      {append(packed(good), 'x'), bad},
-		"a tar after its end": {zipped(append(bytes.Clone(plain.Bytes()), plain.Bytes()...)), bad},
+		"no gzip":              {plain.Bytes(), bad},
+		"no tar":               {zipped([]byte("text")), bad},
+		"nothing":              {nil, bad},
+		"cut":                  {packed(good)[:60], bad},
+		"two members":          {append(packed(good), packed(other)...), bad},
+		"bytes after it":       {append(packed(good), 'x'), bad},
+		"a folder with a size": {sizedFolder(t, packed(file{"package/", "", func(h *tar.Header) { h.Typeflag = tar.TypeDir }}, good)), bad},
+		"a tar after its end":  {zipped(append(bytes.Clone(plain.Bytes()), plain.Bytes()...)), bad},
 	} {
 		if err := verify(t, with(tc.archive)); ecosystemtest.Code(err) != tc.code {
 			t.Errorf("%s: got %v, expected %q", name, err, tc.code)
