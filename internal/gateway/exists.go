@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -93,6 +95,10 @@ func (t *transaction) ask(method string, u *url.URL, header http.Header) (*probe
 	return answer, t.next(answer, out.WithContext(ctx))
 }
 
+// busy are the addresses of files that are being published, where the registry would replace what it has. They outlive a
+// configuration: an upload that began under the old one goes on beside those of the new.
+var busy sync.Map
+
 // absent refuses to replace what is there, where the registry would let it. Two uploads of one file at a time are refused too,
 // since each would find nothing there. The caller calls done when the upload has ended.
 func (t *transaction) absent(in *incoming, cred model.Credential) (done func(), err error) {
@@ -101,11 +107,12 @@ func (t *transaction) absent(in *incoming, cred model.Credential) (done func(), 
 	}
 	target := in.targets[0]
 	u := &url.URL{Path: t.r.URL.Path, RawPath: t.r.URL.RawPath}
-	key := t.reg.Name + " " + u.EscapedPath()
-	if _, taken := t.g.busy.LoadOrStore(key, true); taken {
+	// Some registries take two cases for one file.
+	key := strings.ToLower(t.reg.Public.Scheme + "://" + t.reg.Public.Host + u.EscapedPath())
+	if _, taken := busy.LoadOrStore(key, true); taken {
 		return nil, model.Deny(model.CodeAlreadyExists).Differ("upload of "+target.File, "under way already", "one at a time")
 	}
-	done = func() { t.g.busy.Delete(key) }
+	done = func() { busy.Delete(key) }
 	if err = t.vacant(in, u, cred); err != nil {
 		done()
 		return nil, err

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -142,6 +143,38 @@ func TestOnce(t *testing.T) {
 				t.Errorf("asked %d times", asked)
 			}
 		})
+	}
+}
+
+// TestOnceOverAReload: two uploads of one file at a time would each find nothing there, also where the second comes after a reload.
+func TestOnceOverAReload(t *testing.T) {
+	var cfg gateway.Config
+	h := open(t, once, func(_ *gateway.Registry, c *gateway.Config) { cfg = *c })
+	h.policies.set(grantWidget)
+	cfg.Registries = []gateway.Registry{h.registry}
+	reloaded, err := gateway.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := h.request(upload{token: h.identity()})
+	second.RequestURI, second.URL = second.URL.RequestURI(), &url.URL{Path: second.URL.Path}
+	second.Host = h.registry.Public.Host
+	w := httptest.NewRecorder()
+	h.upstream.behave(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodHead {
+			h.upstream.keep(rw, r)
+			return
+		}
+		if err := reloaded.ServeHTTP(w, second, nil, h.upstream.forward); err != nil {
+			t.Error(err)
+		}
+		http.NotFound(rw, r)
+	})
+	if a := h.publish(upload{token: h.identity()}); a.status != http.StatusOK {
+		t.Errorf("the first: %d %s", a.status, a.body)
+	}
+	if w.Code != http.StatusConflict || len(h.upstream.stored()) != 1 {
+		t.Errorf("the second: %d %s, and the registry has %d uploads", w.Code, w.Body, len(h.upstream.stored()))
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -47,8 +46,6 @@ type Gateway struct {
 	reserved []string
 	// known are packages that exist, for policies that grant no first publish.
 	known *lru.Cache[string, time.Time]
-	// busy are the paths of files that are being published, where the registry would replace what it has.
-	busy sync.Map
 }
 
 // New checks a configuration and makes its gateway.
