@@ -78,7 +78,7 @@ func TestAdvisoryHeadersOfAnotherUser(t *testing.T) {
 				return '-'
 			}, name)); slices.Contains([]string{
 				"remote-user", "x-remote-user", "x-webauth-user", "x-forwarded-user", "x-outside-url", "x-forwarded-host", "x-original-url", "x-rewrite-url",
-				"x-http-method-override", "x-forwarded-email", "x-auth-request-email", "x-script-name", "proxy", "forwarded",
+				"x-http-method-override", "x-original-method", "x-forwarded-method", "x-sendfile-type", "x-accel-mapping", "x-middleware-subrequest", "x-forwarded-email", "x-auth-request-email", "x-script-name", "proxy", "forwarded",
 			}, folded) {
 				seen = append(seen, r.Method+" "+name)
 			}
@@ -88,7 +88,8 @@ func TestAdvisoryHeadersOfAnotherUser(t *testing.T) {
 		"Remote-User: root", "Remote_User: root", "X_Remote_User: root", "X-Remote_User: root", "X.Remote.User: root", "X!Remote!User: root", "X~Remote~User: root",
 		"x-webauth-user: root", "X-FORWARDED-USER: root", "X-Outside-Url: https://elsewhere.example.com", "X_Outside_Url: x", "X-Forwarded-Host: elsewhere.example.com",
 		"X-Original-Url: /x", "X-Rewrite-Url: /x", "X-Http-Method-Override: DELETE", "X-Forwarded-Email: a@example.com", "X-Auth-Request-Email: a@example.com",
-		"X-Script-Name: /x", "Forwarded: host=elsewhere.example.com",
+		"X-Script-Name: /x", "Forwarded: host=elsewhere.example.com", "Proxy: http://elsewhere.example.com", "X-Sendfile-Type: X-Accel-Redirect", "X-Accel-Mapping: /=/x",
+		"X-Middleware-Subrequest: middleware", "X-Original-Method: DELETE", "X-Forwarded-Method: DELETE",
 	}
 	h.say("GET " + h.registry.Public.Path + "+simple/acme-widget/ HTTP/1.1\r\nHost: " + h.registry.Public.Host + "\r\nConnection: close\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n")
 	if a := h.say(h.rawUpload(h.registry.Public.Path, append(lines, "Authorization: Bearer "+h.identity())...)); a.status != http.StatusOK {

@@ -27,7 +27,9 @@ var shapingHeaders = []string{
 	"X-Remote-User", "Remote-User", "X-Webauth-User", "X-Webauth-Email", "X-Webauth-Fullname", "X-Forwarded-User", "X-Forwarded-Email",
 	"X-Forwarded-Groups", "X-Forwarded-Preferred-Username", "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups",
 	"X-Authenticated-User", "X-User", "X-Rut-User",
-	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Method", "X-Forwarded-Method",
+	// What servers behind one take for their own settings: the proxy of CGI programs, Rack's way to send files, Next.js' inner requests.
+	"Proxy", "X-Sendfile-Type", "X-Accel-Mapping", "X-Middleware-Subrequest",
 	"X-Jfrog-Override-Base-Url", "X-Artifactory-Override-Base-Url",
 	"Idempotency-Key", headerIdentity,
 }
