@@ -5,6 +5,8 @@
 // python3 with the venv module, a package index that pip is configured for, and curl. Whatever is missing makes the tests
 // fail and say so; nothing is skipped. With -short nothing here runs.
 //
+// `go run ./integration/prepare` installs them beforehand, and shows how far it is.
+//
 // Goldens of what the clients print are under testdata/golden; write them again with
 //
 //	go test ./integration -run TestMatrix -update
