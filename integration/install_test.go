@@ -60,7 +60,7 @@ func privateGitea(t *testing.T, artifact string) (r *rig, url map[string]string)
 	}
 	python, node, crates, jars := owner("pypi"), owner("npm"), owner("cargo"), owner("maven")
 	python.PublicPort = port
-	policy := readerPolicies(map[string]string{registryName: "acme-widget", "node": "acme-widget", "crates": "acme-widget", "jars": "com.example:" + artifact})
+	policy := readerPolicies(map[string]string{registryName: "acme-widget", "node": "@acme/widget", "crates": "acme-widget", "jars": "com.example:" + artifact})
 	r = startRig(t, python, withPolicy("widget.yaml", policy), func(_ *rig, c *gateway.Config, _ map[string]string) {
 		c.Sites[0].Beside = []gateway.Site{
 			{Registry: node, Name: "node", Ecosystem: "npm"}, {Registry: crates, Name: "crates", Ecosystem: "cargo"}, {Registry: jars, Name: "jars", Ecosystem: "maven"},
@@ -101,12 +101,12 @@ func TestExecInstalls(t *testing.T) {
 			},
 		},
 		{
-			name: "npm", installed: "project/node_modules/acme-widget/package.json",
+			name: "npm", installed: "project/node_modules/@acme/widget/package.json",
 			publish: func(h client.Home) (client.Result, error) {
-				return h.NPM(t.Context(), url["npm"], "", "acme-widget", "1.0.0")
+				return h.NPM(t.Context(), url["npm"], "", "@acme/widget", "1.0.0")
 			},
 			install: func(h client.Home) (client.Result, error) {
-				return h.NPMInstall(t.Context(), url["npm"], "acme-widget")
+				return h.NPMInstall(t.Context(), url["npm"], "@acme/widget")
 			},
 		},
 		{

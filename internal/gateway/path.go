@@ -83,12 +83,16 @@ func checkEscaped(path string) error {
 	return nil
 }
 
-// npmScope is true where the "%2f" at i stands between an npm scope and its name, as in /@scope%2fname.
+// npmScope is true where the "%2f" at i stands between an npm scope and its name, as in /@scope%2fname, or /%40scope%2fname as some
+// registries write it into the addresses of their files.
 func npmScope(path string, i int) bool {
-	start := strings.LastIndexByte(path[:i], '/') + 1
-	rest := path[i+3:]
+	scope, rest := path[strings.LastIndexByte(path[:i], '/')+1:i], path[i+3:]
+	name, ok := strings.CutPrefix(scope, "@")
+	if !ok {
+		name, ok = strings.CutPrefix(scope, "%40")
+	}
 	// A name never begins with a dot, and a server that decodes first would take one or two for a step.
-	return start < i && path[start] == '@' && rest != "" && rest[0] != '/' && rest[0] != '.' && !strings.Contains(path[start:i], "%")
+	return ok && rest != "" && rest[0] != '/' && rest[0] != '.' && !strings.Contains(name, "%")
 }
 
 func unhex(c byte) byte {

@@ -21,7 +21,7 @@ func (p *protocol) Classify(method, path string, query url.Values, header http.H
 	pkg, rest, named := splitPackage(path)
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return p.read(path, pkg, named), nil
+		return p.read(path), nil
 	case http.MethodPost:
 		return p.post(path, query)
 	case http.MethodPut, http.MethodDelete:
@@ -63,7 +63,10 @@ func (p *protocol) change(kind model.OperationKind, name, pkg string, actions ..
 	return op
 }
 
-func (p *protocol) read(path, pkg string, named bool) model.Operation {
+// read takes a scope's "@" encoded too: some registries write it so into the addresses of their files.
+func (p *protocol) read(path string) model.Operation {
+	path = strings.Replace(path, "/%40", "/@", 1)
+	pkg, _, named := splitPackage(path)
 	if of, ok := strings.CutSuffix(path, "/visibility"); ok {
 		if _, ok := cutPackage(of, packagePath); ok {
 			return model.Operation{Kind: model.OperationDiscover, Name: opVisibility}

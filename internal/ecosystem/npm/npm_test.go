@@ -74,6 +74,8 @@ func TestClassify(t *testing.T) {
 		{"HEAD", "/@acme/widget", "", read(widget), ""},
 		{"GET", "/widget/-/widget-1.0.0.tgz", "", read("widget"), ""},
 		{"GET", "/@acme/widget/-/widget-1.0.0.tgz", "", read(widget), ""},
+		{"GET", "/%40acme%2Fwidget/-/1.0.0/widget-1.0.0.tgz", "", read(widget), ""}, // as Gitea names its files
+		{"GET", "/x/%40acme%2Fwidget", "", read("x"), ""},
 		{"GET", "/-/package/@acme%2fwidget/dist-tags", "", read(widget), ""},
 		{"GET", "/-/whoami", "", plain, ""},
 		{"GET", "/-/ping", "", plain, ""},
@@ -84,6 +86,7 @@ func TestClassify(t *testing.T) {
 		{"POST", "/-/npm/v1/oidc/token/exchange/package/@acme%2Fwidget", "", exchange, ""},
 		{"POST", "/-/npm/v1/oidc/token/exchange/package/@acme/widget", "", exchange, ""},
 		{"POST", "/-/stage/package/@acme%2fwidget", "", document(model.OperationPublish, "stage", model.ActionPublish), ""},
+		{"PUT", "/%40acme%2fwidget", "publish", model.Operation{}, model.CodeUnsupportedOperation},
 		{"PUT", "/@acme%2fwidget", "publish", document(model.OperationPublish, "publish", model.ActionPublish), ""},
 		{"PUT", "/@acme/widget", "", document(model.OperationPublish, "publish", model.ActionPublish), ""},
 		{"PUT", "/@acme%2fwidget", "deprecate", document(model.OperationManage, "deprecate", model.ActionYank, model.ActionDelete, model.ActionTag), ""},
