@@ -1,12 +1,8 @@
 package integration
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trustpub/trustpub/integration/client"
+	"github.com/trustpub/trustpub/internal/demo/cargo"
+	"github.com/trustpub/trustpub/internal/demo/script"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -247,43 +245,23 @@ func TestCargoExchange(t *testing.T) {
 // crateArchive is a crate whose manifest and folder name these.
 func crateArchive(t *testing.T, folder, name, version string) []byte {
 	t.Helper()
-	manifest := fmt.Appendf(nil, "[package]\nname = %q\nversion = %q\n", name, version)
-	var out bytes.Buffer
-	packed := gzip.NewWriter(&out)
-	entries := tar.NewWriter(packed)
-	err := entries.WriteHeader(&tar.Header{Name: folder + "/Cargo.toml", Mode: 0o644, Size: int64(len(manifest)), Typeflag: tar.TypeReg, Format: tar.FormatGNU})
-	if err == nil {
-		_, err = entries.Write(manifest)
-	}
-	if err = errors.Join(err, entries.Close(), packed.Close()); err != nil {
+	crate, err := script.TarGz(script.Entry{Name: folder + "/Cargo.toml", Data: fmt.Sprintf("[package]\nname = %q\nversion = %q\n", name, version)})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
-}
-
-// crateUpload frames a document and a crate.
-func crateUpload(document string, crate []byte) []byte {
-	out := binary.LittleEndian.AppendUint32(nil, uint32(len(document)))
-	out = append(out, document...)
-	out = binary.LittleEndian.AppendUint32(out, uint32(len(crate)))
-	return append(out, crate...)
-}
-
-func crateDocument(name, version string) string {
-	return fmt.Sprintf(`{"name":%q,"vers":%q,"deps":[],"features":{},"authors":[],"description":"x","documentation":null,"homepage":null,"readme":null,`+
-		`"readme_file":null,"keywords":[],"categories":[],"license":"Apache-2.0","license_file":null,"repository":null,"badges":{},"links":null}`, name, version)
+	return crate
 }
 
 func crateBody(t *testing.T, name, version string) []byte {
 	t.Helper()
-	return crateUpload(crateDocument(name, version), crateArchive(t, name+"-"+version, name, version))
+	return cargo.Upload(cargo.Document(name, version), crateArchive(t, name+"-"+version, name, version))
 }
 
 // TestCargoRefusals are requests that no client makes: each with the code that names what is wrong, and an unchanged registry.
 func TestCargoRefusals(t *testing.T) {
 	t.Parallel()
 	r := cargoRig(t, "cargo-http-registry")
-	good, document := crateBody(t, "acme-widget", "1.0.0"), crateDocument("acme-widget", "1.0.0")
+	good, document := crateBody(t, "acme-widget", "1.0.0"), cargo.Document("acme-widget", "1.0.0")
 	crate := crateArchive(t, "acme-widget-1.0.0", "acme-widget", "1.0.0")
 	const path = "/api/v1/crates/new"
 	for _, tc := range []struct {
@@ -293,10 +271,10 @@ func TestCargoRefusals(t *testing.T) {
 	}{
 		{"another crate", "PUT", path, crateBody(t, "acme-gadget", "1.0.0"), model.CodeNoMatchingPolicy},
 		{"a spelling that folds onto it", "PUT", path, crateBody(t, "acme_widget", "1.0.0"), model.CodeNoMatchingPolicy},
-		{"another crate in the archive", "PUT", path, crateUpload(document, crateArchive(t, "acme-gadget-1.0.0", "acme-gadget", "1.0.0")), model.CodePackageMismatch},
-		{"another name in the manifest", "PUT", path, crateUpload(document, crateArchive(t, "acme-widget-1.0.0", "acme-gadget", "1.0.0")), model.CodePackageMismatch},
-		{"a second name", "PUT", path, crateUpload(strings.Replace(document, `"deps"`, `"name":"acme-gadget","deps"`, 1), crate), model.CodeDuplicateField},
-		{"a name in capitals", "PUT", path, crateUpload(strings.Replace(document, `"deps"`, `"Name":"acme-gadget","deps"`, 1), crate), model.CodeMalformedUpload},
+		{"another crate in the archive", "PUT", path, cargo.Upload(document, crateArchive(t, "acme-gadget-1.0.0", "acme-gadget", "1.0.0")), model.CodePackageMismatch},
+		{"another name in the manifest", "PUT", path, cargo.Upload(document, crateArchive(t, "acme-widget-1.0.0", "acme-gadget", "1.0.0")), model.CodePackageMismatch},
+		{"a second name", "PUT", path, cargo.Upload(strings.Replace(document, `"deps"`, `"name":"acme-gadget","deps"`, 1), crate), model.CodeDuplicateField},
+		{"a name in capitals", "PUT", path, cargo.Upload(strings.Replace(document, `"deps"`, `"Name":"acme-gadget","deps"`, 1), crate), model.CodeMalformedUpload},
 		{"bytes behind the crate", "PUT", path, append(bytes.Clone(good), "xx"...), model.CodeMalformedUpload},
 		{"no last byte", "PUT", path, good[:len(good)-1], model.CodeTruncated},
 		{"a new owner", "PUT", "/api/v1/crates/acme-widget/owners", []byte(`{"users":["mallory"]}`), model.CodeUnsupportedOperation},

@@ -58,17 +58,19 @@ func build(name, version string) (script.Package, error) {
 	return script.Package{Release: script.Release{Name: name, Version: version}, File: top + ".crate", Data: data}, err
 }
 
-// Body is what cargo sends to publish a crate: a length and a document that names it, a length and the crate.
-func Body(name, version string, crate []byte) []byte {
-	document := fmt.Appendf(nil, `{"name":%q,"vers":%q,"deps":[],"features":{},"authors":[],"description":"A small crate that trustpub has built",`+
+// Document is what names a crate in a publish.
+func Document(name, version string) string {
+	return fmt.Sprintf(`{"name":%q,"vers":%q,"deps":[],"features":{},"authors":[],"description":"A small crate that trustpub has built",`+
 		`"documentation":null,"homepage":null,"readme":null,"readme_file":null,"keywords":[],"categories":[],"license":"Apache-2.0",`+
 		`"license_file":null,"repository":null,"badges":{},"links":null,"rust_version":null}`, name, version)
-	var body []byte
-	for _, part := range [][]byte{document, crate} {
-		body = binary.LittleEndian.AppendUint32(body, uint32(len(part))) //nolint:gosec // no crate is that large
-		body = append(body, part...)
-	}
-	return body
+}
+
+// Upload is what cargo sends to publish: the length of a document and the document, the length of a crate and the crate.
+func Upload(document string, crate []byte) []byte {
+	body := binary.LittleEndian.AppendUint32(nil, uint32(len(document))) //nolint:gosec // a document that the caller wrote
+	body = append(body, document...)
+	body = binary.LittleEndian.AppendUint32(body, uint32(len(crate))) //nolint:gosec // no crate is that large
+	return append(body, crate...)
 }
 
 func exchange(ctx context.Context, c *script.Client, identity, _ string) (string, error) {
@@ -85,7 +87,7 @@ func revoke(ctx context.Context, c *script.Client, token string) error {
 }
 
 func publish(ctx context.Context, c *script.Client, login script.Login, p script.Package) error {
-	return put(ctx, c, login, Body(p.Name, p.Version, p.Data))
+	return put(ctx, c, login, Upload(Document(p.Name, p.Version), p.Data))
 }
 
 // put sends a body with the token as it is, without a scheme.
@@ -100,12 +102,12 @@ func swapped(ctx context.Context, c *script.Client, login script.Login, p script
 	if err != nil {
 		return err
 	}
-	return put(ctx, c, login, Body(p.Name, p.Version, other.Data))
+	return put(ctx, c, login, Upload(Document(p.Name, p.Version), other.Data))
 }
 
 // cut leaves the last byte out.
 func cut(ctx context.Context, c *script.Client, login script.Login, p script.Package) error {
-	body := Body(p.Name, p.Version, p.Data)
+	body := Upload(Document(p.Name, p.Version), p.Data)
 	return put(ctx, c, login, body[:len(body)-1])
 }
 
