@@ -5,6 +5,7 @@ package tarfile
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -48,7 +49,9 @@ type walk struct {
 	record []byte // what was seen of them
 	global bool   // they are for all entries that follow
 	before string // kinds of the headers that belong to the next entry
-	named  bool   // the data that begins is a long name
+	long   bool   // the data under way is a long name
+	name   int64  // what is left of it, in bytes
+	begun  bool   // some of it was seen
 	ended  bool
 }
 
@@ -56,12 +59,8 @@ type walk struct {
 func (w *walk) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0 && !w.ended; {
 		if w.skip > 0 {
-			if w.named && rest[0] == 0 {
-				return 0, errNoName
-			}
-			w.named = false
 			n := min(w.skip, int64(len(rest)))
-			if err := w.records(rest[:n]); err != nil {
+			if err := errors.Join(w.longName(rest[:n]), w.records(rest[:n])); err != nil {
 				return 0, err
 			}
 			w.skip, rest = w.skip-n, rest[n:]
@@ -83,6 +82,13 @@ func (w *walk) Write(p []byte) (int, error) {
 // errNoName is for a long name that is empty, which some readers leave out.
 var errNoName = &Defect{"a long name of nothing", "a name"}
 
+// numbers are the fields of a header that are numbers, beside its size. Python takes a header with another text in one of them for the
+// end of the tar.
+var numbers = [][2]int{{100, 108}, {108, 116}, {116, 124}, {136, 148}, {329, 337}, {337, 345}}
+
+// plainNumber is octal digits, or nothing.
+var plainNumber = regexp.MustCompile(`^ *[0-7]*[ \x00]*$`)
+
 var octal = regexp.MustCompile(`^ *([0-7]{1,12})[ \x00]*$`)
 
 // The magics of headers. Only those of POSIX have a prefix of the name.
@@ -93,6 +99,7 @@ const (
 )
 
 func (w *walk) header(h []byte) error {
+	w.long = false
 	if len(bytes.Trim(h, "\x00")) == 0 {
 		w.ended = true
 		return nil
@@ -104,6 +111,12 @@ func (w *walk) header(h []byte) error {
 	size, err := strconv.ParseInt(string(m[1]), 8, 64)
 	if err != nil {
 		return &Defect{"another spelling of a size", "octal digits"}
+	}
+	for _, at := range numbers {
+		const base256, negative = 0x80, 0xff
+		if field := h[at[0]:at[1]]; field[0] != base256 && field[0] != negative && !plainNumber.Match(field) {
+			return &Defect{"another spelling of a number", "octal digits"}
+		}
 	}
 	magic := string(h[257:265])
 	if magic != posix && magic != gnu && magic != old {
@@ -119,12 +132,13 @@ func (w *walk) header(h []byte) error {
 			return &Defect{"two headers for the name of one entry", "one"}
 		}
 		w.before += string(rune(kind))
-		if w.named = kind != 'x'; w.named && size == 0 {
-			return errNoName
-		}
 		if kind == 'x' {
 			return w.expect(size, false)
 		}
+		if size == 0 {
+			return errNoName
+		}
+		w.long, w.name, w.begun = true, size, false
 	case 'g':
 		if w.before != "" {
 			return &Defect{"a header for all entries between those of one", "one before them"}
@@ -156,6 +170,22 @@ func (w *walk) expect(size int64, global bool) error {
 		return &Defect{"more records for one entry", "at most 1 MiB"}
 	}
 	w.left, w.record, w.global, w.skip = int(size), w.record[:0], global, blocks(size)
+	return nil
+}
+
+// longName looks at a long name. Some readers take it up to its length, and others up to the first zero in its last block.
+func (w *walk) longName(p []byte) error {
+	if !w.long {
+		return nil
+	}
+	if !w.begun && p[0] == 0 {
+		return errNoName
+	}
+	n := min(w.name, int64(len(p)))
+	w.begun, w.name = true, w.name-n
+	if len(bytes.Trim(p[n:], "\x00")) > 0 {
+		return &Defect{"more behind a long name", "zeros up to the next block"}
+	}
 	return nil
 }
 
