@@ -48,6 +48,7 @@ type walk struct {
 	left   int    // of the records under way, in bytes
 	record []byte // what was seen of them
 	global bool   // they are for all entries that follow
+	sized  string // the size that they give the next entry
 	before string // kinds of the headers that belong to the next entry
 	long   bool   // the data under way is a long name
 	name   int64  // what is left of it, in bytes
@@ -124,6 +125,12 @@ func (w *walk) header(h []byte) error {
 	}
 	if magic != posix && len(bytes.Trim(h[345:500], "\x00")) > 0 {
 		return &Defect{"more of a name in a header that has no place for it", "the name in its own field"}
+	}
+	if kind := h[156]; w.sized != "" && strings.IndexByte("xgLK", kind) < 0 {
+		if w.sized != strconv.FormatInt(size, 10) {
+			return &Defect{"two sizes for one entry", "one"}
+		}
+		w.sized = ""
 	}
 	switch kind := h[156]; kind {
 	case 'x', 'L', 'K':
@@ -220,8 +227,11 @@ func (w *walk) records(p []byte) error {
 			return &Defect{"a record " + fmt.Sprintf("%.40q", key) + " twice, or without a value", "each once"}
 		case w.global && string(key) != "comment": // which git archive writes
 			return &Defect{"a record " + fmt.Sprintf("%.40q", key) + " for all entries", "a comment at most"}
-		case misplaced(string(key)) || string(key) == "path" && len(value) == 0:
+		case misplaced(string(key)) || (string(key) == "path" || string(key) == "size") && len(value) == 0:
 			return &Defect{"a record " + fmt.Sprintf("%.40q", key), "sizes and names in the headers"}
+		}
+		if string(key) == "size" {
+			w.sized = string(value)
 		}
 		seen[string(key)] = true
 		rest = rest[size:]
@@ -229,7 +239,7 @@ func (w *walk) records(p []byte) error {
 	return nil
 }
 
-// misplaced is true for records that move where the next header is, or that some readers do not know.
+// misplaced is true for records that some readers do not know. A size, which moves where the next header is, must be that of the header.
 func misplaced(key string) bool {
-	return key == "size" || key == "hdrcharset" || strings.HasPrefix(key, "GNU.sparse.")
+	return key == "hdrcharset" || strings.HasPrefix(key, "GNU.sparse.")
 }

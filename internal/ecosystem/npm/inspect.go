@@ -136,8 +136,8 @@ func readArchive(file io.Reader) (manifest []byte, err error) {
 	return manifest, nil
 }
 
-// harmless are the extended records that change neither the place nor the size of a file.
-var harmless = []string{"path", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "comment"}
+// harmless are the extended records that change neither the place nor the size of a file; a size is that of the header.
+var harmless = []string{"path", "size", "mtime", "atime", "ctime", "uid", "gid", "uname", "gname", "comment"}
 
 // isManifest tells whether an entry is the manifest, and refuses what is no plain file or folder, and whatever some file systems take for
 // the manifest: they overlook the case of letters, or characters that show nothing.
