@@ -15,6 +15,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/exec"
 	"github.com/trustpub/trustpub/internal/credential/gitea"
 	"github.com/trustpub/trustpub/internal/credential/http"
+	"github.com/trustpub/trustpub/internal/credential/reposilite"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/credential/vault"
 	"github.com/trustpub/trustpub/internal/credential/verdaccio"
@@ -55,6 +56,7 @@ func init() {
 	RegisterCredential(distribution.Kind)
 	RegisterCredential(gitea.Kind)
 	RegisterCredential(artifactory.Kind)
+	RegisterCredential(reposilite.Kind)
 	RegisterCredential(verdaccio.Kind)
 	RegisterCredential(exec.Kind)
 	RegisterCredential(http.Kind)
