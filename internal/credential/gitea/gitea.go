@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"sync/atomic"
 	"time"
 
 	"github.com/trustpub/trustpub/internal/credential"
@@ -53,8 +52,7 @@ type source struct {
 	lifetime            time.Duration
 	now                 func() time.Time
 	logger              *slog.Logger
-	// swept is when orphans were last looked for, in seconds; zero: not since the start.
-	swept atomic.Int64
+	sweeper             mintapi.Sweeper
 }
 
 var (
@@ -132,7 +130,7 @@ func (s *source) mint(ctx context.Context, target model.Target) (model.Credentia
 		scope = "read:package"
 	}
 	expires := s.now().Add(s.lifetime).Truncate(time.Second)
-	made, err := s.api.create(ctx, tokenName(expires), scope)
+	made, err := s.api.create(ctx, mintapi.TemporaryName(expires), scope)
 	if err != nil {
 		return model.Credential{}, err
 	}

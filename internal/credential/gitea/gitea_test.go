@@ -208,13 +208,13 @@ func TestConformance(t *testing.T) {
 			Strand: func() {
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				s.add(tokenName(time.Now().Add(-time.Hour)))
-				s.add(tokenName(time.Now().Add(time.Hour)))
+				s.add(mintapi.TemporaryName(time.Now().Add(-time.Hour)))
+				s.add(mintapi.TemporaryName(time.Now().Add(time.Hour)))
 				s.add("ci")
 			},
 			Stranded: func() (expired, others int) {
 				for _, name := range s.names() {
-					if orphaned(name, time.Now()) {
+					if mintapi.Orphaned(name, time.Now()) {
 						expired++
 					} else {
 						others++
@@ -273,12 +273,12 @@ func TestForm(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	s := newServer(t)
 	now := start
-	name := func(ago time.Duration) string { return tokenName(start.Add(-ago)) }
+	name := func(ago time.Duration) string { return mintapi.TemporaryName(start.Add(-ago)) }
 	keep := []string{
 		"ci", "trustpub", "trustpub-1-a", "trustpub-1-0123456789abcdef-mine", "my-trustpub-1-0123456789abcdef",
-		"trustpub-1-0123456789ABCDEF", "trustpub--1-0123456789abcdef", name(-time.Hour), name(leeway - time.Second),
+		"trustpub-1-0123456789ABCDEF", "trustpub--1-0123456789abcdef", name(-time.Hour), name(mintapi.Leeway - time.Second),
 	}
-	for _, n := range append(slices.Clone(keep), name(leeway+time.Second), name(time.Hour), "trustpub-1-0123456789abcdef") {
+	for _, n := range append(slices.Clone(keep), name(mintapi.Leeway+time.Second), name(time.Hour), "trustpub-1-0123456789abcdef") {
 		s.add(n)
 	}
 	src := s.source(t, at(&now))
@@ -317,17 +317,17 @@ func methods(calls []string) []string {
 func TestSweepIsBounded(t *testing.T) {
 	s := newServer(t)
 	for range 300 {
-		s.add(tokenName(start.Add(-time.Hour)))
+		s.add(mintapi.TemporaryName(start.Add(-time.Hour)))
 	}
 	now := start
 	src := s.source(t, at(&now))
 	for round := 1; round <= 2; round++ {
 		before := len(s.called())
 		issue(t, src, target(model.ActionPublish))
-		if got := len(s.called()) - before; got > 1+sweepPages+sweepTokens {
-			t.Errorf("round %d: %d calls, expected at most %d", round, got, 1+sweepPages+sweepTokens)
+		if got := len(s.called()) - before; got > 1+mintapi.SweepPages+mintapi.SweepMost {
+			t.Errorf("round %d: %d calls, expected at most %d", round, got, 1+mintapi.SweepPages+mintapi.SweepMost)
 		}
-		if got, want := len(s.names()), 300-round*sweepTokens+round; got != want {
+		if got, want := len(s.names()), 300-round*mintapi.SweepMost+round; got != want {
 			t.Errorf("round %d: %d tokens are left, expected %d", round, got, want)
 		}
 		now = now.Add(DefaultLifetime)
@@ -450,25 +450,6 @@ func TestProvisionRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-// FuzzOrphaned: no name but ours is ever deleted.
-func FuzzOrphaned(f *testing.F) {
-	f.Add("trustpub-1-0123456789abcdef")
-	f.Add("trustpub-999999999999-0123456789abcdef")
-	f.Add("ci")
-	f.Fuzz(func(t *testing.T, name string) {
-		if !orphaned(name, start) {
-			return
-		}
-		parts := strings.Split(name, "-")
-		if len(parts) != 3 || parts[0] != "trustpub" || len(parts[2]) != 16 {
-			t.Fatalf("a foreign name is an orphan: %q", name)
-		}
-		if seconds, err := strconv.ParseInt(parts[1], 10, 64); err != nil || !time.Unix(seconds, 0).Before(start) {
-			t.Fatalf("a name that has not expired is an orphan: %q", name)
-		}
-	})
 }
 
 func BenchmarkIssue(b *testing.B) {
