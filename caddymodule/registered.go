@@ -14,6 +14,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/distribution"
 	"github.com/trustpub/trustpub/internal/credential/exec"
 	"github.com/trustpub/trustpub/internal/credential/gitea"
+	"github.com/trustpub/trustpub/internal/credential/gitlab"
 	"github.com/trustpub/trustpub/internal/credential/harbor"
 	"github.com/trustpub/trustpub/internal/credential/http"
 	"github.com/trustpub/trustpub/internal/credential/reposilite"
@@ -57,6 +58,7 @@ func init() {
 	RegisterCredential(distribution.Kind)
 	RegisterCredential(gitea.Kind)
 	RegisterCredential(artifactory.Kind)
+	RegisterCredential(gitlab.Kind)
 	RegisterCredential(harbor.Kind)
 	RegisterCredential(reposilite.Kind)
 	RegisterCredential(verdaccio.Kind)

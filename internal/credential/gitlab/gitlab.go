@@ -1,0 +1,224 @@
+// Package gitlab is the credential source for GitLab's package and container registries. For each request it makes a deploy token of the
+// project that may do nothing but write (for a read: read) packages or images, and revokes it as soon as the request is over.
+//
+// A deploy token ends at a midnight, and covers a whole project: its name carries the time after which it is an orphan.
+package gitlab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trustpub/trustpub/internal/credential"
+	"github.com/trustpub/trustpub/internal/credential/mintapi"
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// The times after which a token is an orphan.
+const (
+	DefaultLifetime = 15 * time.Minute
+	MinLifetime     = time.Minute
+	MaxLifetime     = 24 * time.Hour
+)
+
+// deployToken is the header in which GitLab reads a deploy token that is no password.
+const deployToken = "Deploy-Token"
+
+// Kind registers the source.
+var Kind = credential.Kind{Name: "gitlab", New: func() credential.Config { return new(Config) }}
+
+// Config is the configuration.
+type Config struct {
+	// URL is where the gateway reaches GitLab: `url https://gitlab.internal.example.com`. Required.
+	URL string `json:"url"`
+	// Token is where an access token is that may make deploy tokens: `token SECRET`. Required.
+	Token model.Secret `json:"token"`
+	// Project is the number or the path of the project: `project acme/packages`. Default: from the public URL.
+	Project string `json:"project,omitempty"`
+	// CA is a PEM file with the certificate authority of GitLab's own certificate: `ca FILE`. Default: the system's.
+	CA string `json:"ca,omitempty"`
+	// Lifetime is the longest time a token is left alone: one that is still there afterwards is revoked. Default: 15m.
+	Lifetime model.Duration `json:"lifetime,omitempty"`
+
+	// now is the clock of tests.
+	now func() time.Time
+}
+
+// source makes deploy tokens of one project.
+type source struct {
+	registry, ecosystem string
+	api                 api
+	lifetime            time.Duration
+	now                 func() time.Time
+	logger              *slog.Logger
+	sweeper             mintapi.Sweeper
+}
+
+var (
+	_ credential.Config  = (*Config)(nil)
+	_ credential.Source  = (*source)(nil)
+	_ credential.Keeper  = (*source)(nil)
+	_ credential.Carrier = (*source)(nil)
+)
+
+// ecosystems are those that GitLab takes deploy tokens for.
+var ecosystems = []string{"pypi", "npm", "maven", "nuget", "rubygems", "generic", "oci"}
+
+// Provision checks the configuration. A secret that can't be read yet is a warning: it is read again at each use.
+func (c *Config) Provision(env credential.Env) (credential.Source, error) {
+	s, err := c.source(env)
+	if err != nil {
+		return nil, fmt.Errorf("credential gitlab of registry %q: %w", env.Registry, err)
+	}
+	if _, err := c.Token.Resolve(); err != nil {
+		env.Logger.Warn("the token that makes deploy tokens can't be read yet; uploads are refused until it can",
+			"registry", env.Registry, "credential", Kind.Name, "error", err)
+	}
+	return s, nil
+}
+
+// projectName is a number, or a path of groups and a name.
+var projectName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
+
+func (c *Config) source(env credential.Env) (*source, error) {
+	if !slices.Contains(ecosystems, env.Ecosystem) {
+		return nil, fmt.Errorf("the registry's ecosystem is %q, expected one that GitLab takes deploy tokens for: %s", env.Ecosystem, strings.Join(ecosystems, ", "))
+	}
+	base, err := mintapi.CheckURL(c.URL, "https://gitlab.internal.example.com")
+	if err != nil {
+		return nil, err
+	}
+	if c.Token == "" {
+		return nil, errors.New("token is absent, expected token {file./absolute/path} or token {env.NAME}")
+	}
+	if err := c.Token.Validate(); err != nil {
+		return nil, fmt.Errorf("token: %w", err)
+	}
+	project := c.Project
+	if project == "" {
+		project = projectOf(env.Public)
+	}
+	if len(project) > 255 || !projectName.MatchString(project) {
+		return nil, fmt.Errorf("project is %q, expected the number or the path of a project, as in project acme/packages; a public URL with /api/v4/projects/ID/ has it", model.OneLine(project, 100))
+	}
+	lifetime := time.Duration(c.Lifetime)
+	if lifetime == 0 {
+		lifetime = DefaultLifetime
+	}
+	if lifetime < MinLifetime || lifetime > MaxLifetime {
+		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", lifetime, MinLifetime, MaxLifetime)
+	}
+	now := c.now
+	if now == nil {
+		now = time.Now
+	}
+	calls, err := mintapi.New(base, mintapi.Options{CAFile: c.CA, Now: now})
+	if err != nil {
+		return nil, err
+	}
+	return &source{
+		registry: env.Registry, ecosystem: env.Ecosystem, lifetime: lifetime, now: now, api: api{API: calls, token: c.Token, project: project},
+		logger: env.Logger.With("registry", env.Registry, "credential", Kind.Name),
+	}, nil
+}
+
+// projectOf reads the project out of a public URL, /api/v4/projects/ID/packages/..., in which a path has no slashes of its own.
+func projectOf(public *url.URL) string {
+	if public == nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(public.EscapedPath(), "/api/v4/projects/")
+	id, _, _ := strings.Cut(rest, "/")
+	id, err := url.PathUnescape(id)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// Kept is what is known of the API.
+func (s *source) Kept() []credential.Kept { return []credential.Kept{s.api.Kept()} }
+
+// Carries is the header of a deploy token.
+func (s *source) Carries() []string { return []string{deployToken} }
+
+// Issue makes a token for one request; none for a read that names no package.
+func (s *source) Issue(ctx context.Context, target model.Target, _ *model.Identity) (model.Credential, error) {
+	c, err := s.issue(ctx, target)
+	if err != nil {
+		return model.Credential{}, fmt.Errorf("credential gitlab: %w", err)
+	}
+	return c, nil
+}
+
+func (s *source) issue(ctx context.Context, target model.Target) (model.Credential, error) {
+	if target.Registry != s.registry {
+		return model.Credential{}, fmt.Errorf("registry is %q, expected %q", target.Registry, s.registry)
+	}
+	if target.Action == model.ActionRead && target.Package == "" {
+		return model.Credential{}, nil
+	}
+	scope, err := s.scope(target.Action)
+	if err != nil {
+		return model.Credential{}, err
+	}
+	expires := s.now().Add(s.lifetime).UTC().Truncate(time.Second)
+	made, err := s.api.create(ctx, mintapi.TemporaryName(expires), scope, midnightAfter(expires))
+	if err != nil {
+		return model.Credential{}, err
+	}
+	c := s.form(made)
+	c.Expiry = expires
+	c.Revoke = func(ctx context.Context) error {
+		if err := s.api.remove(ctx, made.ID); err != nil {
+			return fmt.Errorf("credential gitlab: %w", err)
+		}
+		return nil
+	}
+	s.sweeper.Sweep(ctx, s.now(), s.lifetime, mintapi.Account{List: s.api.list, Remove: s.api.remove, Logger: s.logger})
+	return c, nil
+}
+
+// midnightAfter is the first midnight of UTC that is not before a moment: the days that deploy tokens end with.
+func midnightAfter(t time.Time) time.Time {
+	day := t.UTC().Truncate(24 * time.Hour)
+	if day.Before(t) {
+		day = day.AddDate(0, 0, 1)
+	}
+	return day
+}
+
+// scope is the one that an action needs. No deploy token deletes.
+func (s *source) scope(action model.Action) (string, error) {
+	what := "package_registry"
+	if s.ecosystem == "oci" {
+		what = "registry"
+	}
+	switch action {
+	case model.ActionRead:
+		return "read_" + what, nil
+	case model.ActionPublish, model.ActionOverwrite, model.ActionTag:
+		return "write_" + what, nil
+	}
+	return "", fmt.Errorf("action is %s, expected publish, overwrite, tag or read: GitLab's deploy tokens can do nothing else", action)
+}
+
+// form is how GitLab takes the token for a type of package.
+func (s *source) form(made token) model.Credential {
+	switch s.ecosystem {
+	case "npm":
+		return model.Bearer(made.Token)
+	case "maven", "generic":
+		return model.Credential{Header: http.Header{deployToken: {made.Token}}}
+	case "rubygems": // as gem sends an API key
+		return model.Credential{Header: http.Header{"Authorization": {made.Token}}}
+	}
+	return model.Basic(made.Username, made.Token)
+}
