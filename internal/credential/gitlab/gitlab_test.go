@@ -306,3 +306,23 @@ func TestProvisionRefuses(t *testing.T) {
 		})
 	}
 }
+
+// FuzzProjectOf: what a public URL says is one project, and stays one part of the API's path.
+func FuzzProjectOf(f *testing.F) {
+	f.Add("https://gitlab.example.com/api/v4/projects/acme%2Fpackages/packages/pypi/")
+	f.Add("https://gitlab.example.com/gitlab/api/v4/projects/1234/packages/npm")
+	f.Add("https://gitlab.example.com/api/v4/projects/%2e%2e%2f%3f/")
+	f.Fuzz(func(t *testing.T, text string) {
+		public, err := url.Parse(text)
+		if err != nil {
+			return
+		}
+		project := projectOf(public)
+		if !projectName.MatchString(project) {
+			return
+		}
+		if got := projectOf(&url.URL{Path: "/api/v4/projects/" + project + "/x", RawPath: "/api/v4/projects/" + url.PathEscape(project) + "/x"}); got != project {
+			t.Fatalf("got %q of %q, expected %q", got, text, project)
+		}
+	})
+}
