@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/trustpub/trustpub/internal/model"
 )
 
 // CheckUser refuses what is no user of a Basic credential.
@@ -18,6 +20,17 @@ func CheckUser(user string) error {
 		return fmt.Errorf("the user is %q, expected a plain name: placeholders are for the secret only", user)
 	case strings.ContainsFunc(user, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return errors.New("the user has a control character")
+	}
+	return nil
+}
+
+// CheckSecret refuses a required secret that is absent or no placeholder; the field is its name, for the error.
+func CheckSecret(field string, secret model.Secret) error {
+	if secret == "" {
+		return fmt.Errorf("%[1]s is absent, expected %[1]s {file./absolute/path} or %[1]s {env.NAME}", field)
+	}
+	if err := secret.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", field, err)
 	}
 	return nil
 }

@@ -103,12 +103,9 @@ func (c *Config) source(env credential.Env) (credential.Source, error) {
 			tokens: lease.New(lease.Options{Logger: env.Logger, Now: now, NoRenewal: true}),
 		}, nil
 	}
-	lifetime := time.Duration(c.Lifetime)
-	if lifetime == 0 {
-		lifetime = DefaultLifetime
-	}
-	if lifetime < MinLifetime || lifetime > MaxLifetime {
-		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", lifetime, MinLifetime, MaxLifetime)
+	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
+	if err != nil {
+		return nil, err
 	}
 	place, err := newPlace(env, c.Repository, c.Path)
 	if err != nil {

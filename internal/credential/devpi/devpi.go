@@ -6,7 +6,6 @@ package devpi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -73,11 +72,8 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if env.Ecosystem != "pypi" {
 		return nil, fmt.Errorf("the registry's ecosystem is %q, expected pypi", env.Ecosystem)
 	}
-	if c.Token == "" {
-		return nil, errors.New("token is absent, expected token {file./absolute/path} or token {env.NAME}")
-	}
-	if err := c.Token.Validate(); err != nil {
-		return nil, fmt.Errorf("token: %w", err)
+	if err := credential.CheckSecret("token", c.Token); err != nil {
+		return nil, err
 	}
 	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
 	if err != nil {

@@ -6,7 +6,6 @@ package gitlab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -95,11 +94,8 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Token == "" {
-		return nil, errors.New("token is absent, expected token {file./absolute/path} or token {env.NAME}")
-	}
-	if err := c.Token.Validate(); err != nil {
-		return nil, fmt.Errorf("token: %w", err)
+	if err := credential.CheckSecret("token", c.Token); err != nil {
+		return nil, err
 	}
 	project := c.Project
 	if project == "" {
@@ -108,12 +104,9 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if len(project) > 255 || !projectName.MatchString(project) {
 		return nil, fmt.Errorf("project is %q, expected the number or the path of a project, as in project acme/packages; a public URL with /api/v4/projects/ID/ has it", model.OneLine(project, 100))
 	}
-	lifetime := time.Duration(c.Lifetime)
-	if lifetime == 0 {
-		lifetime = DefaultLifetime
-	}
-	if lifetime < MinLifetime || lifetime > MaxLifetime {
-		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", lifetime, MinLifetime, MaxLifetime)
+	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
+	if err != nil {
+		return nil, err
 	}
 	now := c.now
 	if now == nil {

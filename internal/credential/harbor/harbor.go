@@ -6,7 +6,6 @@ package harbor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -90,18 +89,12 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if err := credential.CheckUser(c.User); err != nil {
 		return nil, fmt.Errorf("user: %w; write the account that makes robots, as in robot$trustpub", err)
 	}
-	if c.Password == "" {
-		return nil, errors.New("password is absent, expected password {file./absolute/path} or password {env.NAME}")
+	if err := credential.CheckSecret("password", c.Password); err != nil {
+		return nil, err
 	}
-	if err := c.Password.Validate(); err != nil {
-		return nil, fmt.Errorf("password: %w", err)
-	}
-	lifetime := time.Duration(c.Lifetime)
-	if lifetime == 0 {
-		lifetime = DefaultLifetime
-	}
-	if lifetime < MinLifetime || lifetime > MaxLifetime {
-		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", lifetime, MinLifetime, MaxLifetime)
+	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
+	if err != nil {
+		return nil, err
 	}
 	now := c.now
 	if now == nil {

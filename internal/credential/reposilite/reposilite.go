@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -91,11 +90,8 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if err := credential.CheckUser(c.User); err != nil {
 		return nil, fmt.Errorf("user: %w; write the name of a manager's access token", err)
 	}
-	if c.Password == "" {
-		return nil, errors.New("password is absent, expected password {file./absolute/path} or password {env.NAME}")
-	}
-	if err := c.Password.Validate(); err != nil {
-		return nil, fmt.Errorf("password: %w", err)
+	if err := credential.CheckSecret("password", c.Password); err != nil {
+		return nil, err
 	}
 	repository := c.Repository
 	if repository == "" {
@@ -104,12 +100,9 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if !repositoryName.MatchString(repository) {
 		return nil, fmt.Errorf("repository is %q, expected the name of a repository, as in repository releases", model.OneLine(repository, 100))
 	}
-	lifetime := time.Duration(c.Lifetime)
-	if lifetime == 0 {
-		lifetime = DefaultLifetime
-	}
-	if lifetime < MinLifetime || lifetime > MaxLifetime {
-		return nil, fmt.Errorf("lifetime is %s, expected %s to %s", lifetime, MinLifetime, MaxLifetime)
+	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
+	if err != nil {
+		return nil, err
 	}
 	now := c.now
 	if now == nil {

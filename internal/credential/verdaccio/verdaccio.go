@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -94,11 +93,8 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if !userName.MatchString(c.User) {
 		return nil, fmt.Errorf("user is %q, expected the name of the user that publishes", model.OneLine(c.User, 100))
 	}
-	if c.Password == "" {
-		return nil, errors.New("password is absent, expected password {file./absolute/path} or password {env.NAME}")
-	}
-	if err := c.Password.Validate(); err != nil {
-		return nil, fmt.Errorf("password: %w", err)
+	if err := credential.CheckSecret("password", c.Password); err != nil {
+		return nil, err
 	}
 	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
 	if err != nil {
