@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,7 @@ Exit codes: that of the command, 128 and the signal's number where one ended it,
 // runTrip lends the child this process's surroundings.
 func runTrip(cmd *cobra.Command, trip *courier.Trip) error {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, forwarded...)
+	signal.Notify(signals, heeded()...)
 	defer signal.Stop(signals)
 	trip.Signals = signals
 	trip.Environ, trip.Stdin, trip.Stdout, trip.Stderr = os.Environ(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
@@ -76,6 +77,9 @@ func runTrip(cmd *cobra.Command, trip *courier.Trip) error {
 	}
 	return nil
 }
+
+// heeded are the forwarded signals, without those that this process was started to ignore, as under nohup: the child ignores them too.
+func heeded() []os.Signal { return slices.DeleteFunc(slices.Clone(forwarded), signal.Ignored) }
 
 // isTerminal is true for a device of characters that is not the one that is always empty.
 func isTerminal(in io.Reader) bool {

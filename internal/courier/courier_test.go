@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -203,6 +204,10 @@ func TestSignalsAreForwarded(t *testing.T) {
 		{"interrupted", `echo ready; exec cat "$FIFO"`, os.Interrupt, 128 + 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			// What this process was started to ignore, as under nohup, the child would ignore too.
+			heard := make(chan os.Signal, 1)
+			signal.Notify(heard, tc.sig)
+			defer signal.Stop(heard)
 			w := newWorld(t, "twine", tc.script)
 			fifo := filepath.Join(t.TempDir(), "fifo")
 			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
