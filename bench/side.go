@@ -26,7 +26,7 @@ type side struct {
 // startSide runs a proxy that listens on addr, and waits until it does.
 func startSide(ctx context.Context, name, addr, dir, program string, args ...string) (*side, error) {
 	s := &side{name: name, addr: addr}
-	s.cmd = exec.CommandContext(ctx, program, args...)
+	s.cmd = exec.CommandContext(ctx, program, args...) //nolint:gosec // one that was built or looked up
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, &s.out, &s.out
 	s.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its processor time is that of the group

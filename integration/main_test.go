@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +59,9 @@ func TestMain(m *testing.M) {
 		return
 	}
 	began := time.Now()
+	if !given("test.parallel") { // tests wait for servers and clients more than they compute
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 	code, err := run(m)
 	if err != nil {
 		fmt.Println("integration tests:", err)
@@ -66,11 +71,17 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// given is true for a flag of the command line.
+func given(name string) (is bool) {
+	flag.Visit(func(f *flag.Flag) { is = is || f.Name == name })
+	return is
+}
+
 // run prepares everything that can be missing before the first test, so that the run says what is missing and ends. With -run, each
 // test installs what it needs when it comes to it.
 func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
-	if flag.Lookup("test.run").Value.String() == "" {
+	if !given("test.run") {
 		if err := toolbox.InstallAll(ctx); err != nil {
 			return 1, err
 		}

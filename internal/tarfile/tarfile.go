@@ -99,32 +99,40 @@ const (
 	old   = "\x00\x00\x00\x00\x00\x00\x00\x00"
 )
 
+// fields checks the form of a header and gives its size.
+func fields(h []byte) (size int64, err error) {
+	m := octal.FindSubmatch(h[124:136])
+	if m == nil {
+		return 0, &Defect{"another spelling of a size", "octal digits"}
+	}
+	if size, err = strconv.ParseInt(string(m[1]), 8, 64); err != nil {
+		return 0, &Defect{"another spelling of a size", "octal digits"}
+	}
+	for _, at := range numbers {
+		const base256, negative = 0x80, 0xff
+		if field := h[at[0]:at[1]]; field[0] != base256 && field[0] != negative && !plainNumber.Match(field) {
+			return 0, &Defect{"another spelling of a number", "octal digits"}
+		}
+	}
+	magic := string(h[257:265])
+	if magic != posix && magic != gnu && magic != old {
+		return 0, &Defect{"another kind of header", "one of POSIX, of GNU or of old times"}
+	}
+	if magic != posix && len(bytes.Trim(h[345:500], "\x00")) > 0 {
+		return 0, &Defect{"more of a name in a header that has no place for it", "the name in its own field"}
+	}
+	return size, nil
+}
+
 func (w *walk) header(h []byte) error {
 	w.long = false
 	if len(bytes.Trim(h, "\x00")) == 0 {
 		w.ended = true
 		return nil
 	}
-	m := octal.FindSubmatch(h[124:136])
-	if m == nil {
-		return &Defect{"another spelling of a size", "octal digits"}
-	}
-	size, err := strconv.ParseInt(string(m[1]), 8, 64)
+	size, err := fields(h)
 	if err != nil {
-		return &Defect{"another spelling of a size", "octal digits"}
-	}
-	for _, at := range numbers {
-		const base256, negative = 0x80, 0xff
-		if field := h[at[0]:at[1]]; field[0] != base256 && field[0] != negative && !plainNumber.Match(field) {
-			return &Defect{"another spelling of a number", "octal digits"}
-		}
-	}
-	magic := string(h[257:265])
-	if magic != posix && magic != gnu && magic != old {
-		return &Defect{"another kind of header", "one of POSIX, of GNU or of old times"}
-	}
-	if magic != posix && len(bytes.Trim(h[345:500], "\x00")) > 0 {
-		return &Defect{"more of a name in a header that has no place for it", "the name in its own field"}
+		return err
 	}
 	if kind := h[156]; w.sized != "" && strings.IndexByte("xgLK", kind) < 0 {
 		if w.sized != strconv.FormatInt(size, 10) {
