@@ -75,6 +75,14 @@ type Env struct {
 	Logger *slog.Logger
 }
 
+// WarnUnread warns of a secret that can't be read yet: it may be mounted later, and is read again at each use. what names it in
+// the sentence, source is the name of the kind.
+func (e Env) WarnUnread(source, what string, secret model.Secret) {
+	if _, err := secret.Resolve(); err != nil {
+		e.Logger.Warn(what+" can't be read yet; uploads are refused until it can", "registry", e.Registry, "credential", source, "error", err)
+	}
+}
+
 // Config is a source's configuration; see model.Kind for how JSON and Caddyfile map onto its fields.
 type Config interface {
 	// Provision validates the configuration without side effects or network and makes the source.

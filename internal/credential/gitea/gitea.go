@@ -66,10 +66,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credential gitea of registry %q: %w", env.Registry, err)
 	}
-	if _, err := s.api.password.Resolve(); err != nil {
-		env.Logger.Warn("the bot's password can't be read yet; uploads are refused until it can",
-			"registry", env.Registry, "credential", Kind.Name, "error", err)
-	}
+	env.WarnUnread(Kind.Name, "the bot's password", s.api.password)
 	return s, nil
 }
 

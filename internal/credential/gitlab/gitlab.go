@@ -76,10 +76,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credential gitlab of registry %q: %w", env.Registry, err)
 	}
-	if _, err := c.Token.Resolve(); err != nil {
-		env.Logger.Warn("the token that makes deploy tokens can't be read yet; uploads are refused until it can",
-			"registry", env.Registry, "credential", Kind.Name, "error", err)
-	}
+	env.WarnUnread(Kind.Name, "the token that makes deploy tokens", c.Token)
 	return s, nil
 }
 

@@ -71,10 +71,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credential harbor of registry %q: %w", env.Registry, err)
 	}
-	if _, err := c.Password.Resolve(); err != nil {
-		env.Logger.Warn("the secret of whom makes robots can't be read yet; uploads are refused until it can",
-			"registry", env.Registry, "credential", Kind.Name, "error", err)
-	}
+	env.WarnUnread(Kind.Name, "the secret of whom makes robots", c.Password)
 	return s, nil
 }
 

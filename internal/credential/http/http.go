@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -73,10 +72,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 		return nil, fmt.Errorf("credential http of registry %q: %w", env.Registry, err)
 	}
 	if s.login.secret != "" {
-		if _, err := s.login.secret.Resolve(); err != nil {
-			env.Logger.Warn("the secret of the API that makes credentials can't be read yet; uploads are refused until it can",
-				slog.String("registry", env.Registry), slog.String("credential", Kind.Name), slog.Any("error", err))
-		}
+		env.WarnUnread(Kind.Name, "the secret of the API that makes credentials", s.login.secret)
 	}
 	return s, nil
 }

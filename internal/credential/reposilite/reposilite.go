@@ -69,10 +69,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credential reposilite of registry %q: %w", env.Registry, err)
 	}
-	if _, err := c.Password.Resolve(); err != nil {
-		env.Logger.Warn("the manager's secret can't be read yet; uploads are refused until it can",
-			"registry", env.Registry, "credential", Kind.Name, "error", err)
-	}
+	env.WarnUnread(Kind.Name, "the manager's secret", c.Password)
 	return s, nil
 }
 

@@ -56,10 +56,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 	if s.login.federates {
 		return &federated{s}, nil
 	}
-	if _, err := s.login.secret.Resolve(); err != nil {
-		env.Logger.Warn("the vault's secret can't be read yet; uploads are refused until it can",
-			slog.String("registry", env.Registry), slog.String("credential", Kind.Name), slog.Any("error", err))
-	}
+	env.WarnUnread(Kind.Name, "the vault's secret", s.login.secret)
 	return s, nil
 }
 

@@ -72,10 +72,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credential verdaccio of registry %q: %w", env.Registry, err)
 	}
-	if _, err := s.password.Resolve(); err != nil {
-		env.Logger.Warn("the user's password can't be read yet; uploads are refused until it can",
-			"registry", env.Registry, "credential", Kind.Name, "error", err)
-	}
+	env.WarnUnread(Kind.Name, "the user's password", s.password)
 	return s, nil
 }
 
