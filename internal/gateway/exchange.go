@@ -139,6 +139,7 @@ func (t *transaction) mint(ex model.Exchange, group []*registry) (string, *model
 		return "", nil, model.Deny(model.CodeIssuedBeforeStart)
 	}
 	grant := &model.Grant{Identity: id, Packages: ex.Packages, SingleUse: ex.SingleUse, Bound: ex.Reusable}
+	t.event.Target = named(ex, id.Audience, group)
 	urls, err := t.scope(grant, ex.Token, group)
 	if err != nil {
 		return "", nil, err
@@ -155,10 +156,31 @@ func (t *transaction) mint(ex model.Exchange, group []*registry) (string, *model
 		return "", nil, err
 	}
 	t.event.PublishToken, t.event.Registries, t.event.Decision = grant.ID, grant.Registries, "allow"
+	t.event.Target = nil // what was granted is all that the policies let be done to the package, in each of these registries
 	if err := t.record(); err != nil {
 		return "", nil, err
 	}
 	return token, grant, nil
+}
+
+// named is what a refused exchange would have published, for the audit: where it names one package itself, and no pull of one. The
+// registry stays empty where the token's audience is that of several.
+func named(ex model.Exchange, audience string, group []*registry) *model.Target {
+	if ex.Reusable || len(ex.Packages) != 1 || ex.Packages[0] == "" {
+		return nil
+	}
+	target := &model.Target{Package: ex.Packages[0], Action: model.ActionPublish, Versionless: true}
+	reached := 0
+	for _, reg := range group {
+		if slices.Contains(reg.Audiences, audience) {
+			target.Ecosystem, target.Registry = reg.Protocol, reg.Name
+			reached++
+		}
+	}
+	if reached != 1 {
+		target.Registry = ""
+	}
+	return target
 }
 
 // again answers a realm that is asked with a publish token in the place of a password: with that very token, since the clients of

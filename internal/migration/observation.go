@@ -25,14 +25,21 @@ var changes = []model.Action{model.ActionPublish, model.ActionOverwrite, model.A
 // observe reads a judged publish that no policy allowed; false for every other event.
 func observe(event model.Event, providers map[string]string) (observation, bool) {
 	denied := event.Kind == model.EventDecision && (event.Decision == "deny" || event.Decision == "would_deny")
-	if !denied || event.Code != model.CodeNoMatchingPolicy || event.Target == nil || event.Target.Package == "" {
+	if !denied || event.Code != model.CodeNoMatchingPolicy || event.Target == nil || event.Target.Package == "" || event.Target.Registry == "" {
 		return observation{}, false
 	}
 	prov, id := identityOf(event, providers)
 	if id == nil || !slices.Contains(changes, event.Target.Action) {
 		return observation{}, false
 	}
-	return observation{event: event, prov: prov, id: id, target: *event.Target, beside: event.Credential == "foreign"}, true
+	o := observation{event: event, prov: prov, id: id, target: *event.Target, beside: event.Credential == "foreign"}
+	o.target.Versionless = o.exchanged()
+	return o, true
+}
+
+// exchanged is true for a refused exchange that named its package (npm's): the version would have come with the upload.
+func (o *observation) exchanged() bool {
+	return o.target.Ecosystem == "npm" && o.target.Action == model.ActionPublish && o.target.Version == "" && o.target.File == ""
 }
 
 // identityOf reads an event's identity; nil where it has none, or where its provider is not known. providers maps issuers to

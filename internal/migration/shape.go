@@ -244,8 +244,16 @@ func (o *observation) tag(s *shape) (bool, error) {
 		s.tag = before + "{version}"
 		return true, nil
 	}
+	if before, ok := versionIn(o.target.Ecosystem, tag); ok && o.target.Versionless {
+		s.tag = before + "{version}"
+		return true, nil
+	}
 	s.tag = tag
-	s.notes = append(s.notes, fmt.Sprintf("WEAK: the tag %q does not name the version %s, so a run of it may publish any version.", tag, o.target.Version))
+	version := "the version " + o.target.Version
+	if o.target.Versionless {
+		version = "a version"
+	}
+	s.notes = append(s.notes, fmt.Sprintf("WEAK: the tag %q does not name %s, so a run of it may publish any version.", tag, version))
 	return true, nil
 }
 
@@ -254,12 +262,22 @@ func versionAt(target model.Target, tag string) (before string, ok bool) {
 	if target.Version == "" {
 		return "", false
 	}
+	return beforeVersion(target.Ecosystem, tag, func(v string) bool { return v == target.Version })
+}
+
+// versionIn is the text of a tag before any version that ends it, for a target that does not say which.
+func versionIn(ecosystem, tag string) (before string, ok bool) {
+	return beforeVersion(ecosystem, tag, func(string) bool { return true })
+}
+
+// beforeVersion is the text of a tag before the longest version that ends it and fits.
+func beforeVersion(ecosystem, tag string, fits func(version string) bool) (before string, ok bool) {
 	for i := range tag {
 		digit := tag[i] >= '0' && tag[i] <= '9'
 		if !digit || i > 0 && tag[i-1] >= '0' && tag[i-1] <= '9' {
 			continue // a version's number is never cut
 		}
-		if v, err := model.NormalizeVersion(target.Ecosystem, tag[i:]); err == nil && v == target.Version {
+		if v, err := model.NormalizeVersion(ecosystem, tag[i:]); err == nil && fits(v) {
 			return tag[:i], true
 		}
 	}

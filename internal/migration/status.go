@@ -152,7 +152,7 @@ func (t *Tally) Add(e model.Event) {
 	}
 	foreign := e.Credential == "foreign" || e.Credential == "none"
 	stored := e.Result == "stored"
-	if e.Target == nil || e.Target.Package == "" {
+	if e.Target == nil || e.Target.Package == "" || e.Target.Registry == "" {
 		if foreign && stored && e.Credential == "foreign" {
 			t.unnamed++
 		}

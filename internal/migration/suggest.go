@@ -70,10 +70,19 @@ func (s *Suggester) Add(event model.Event) {
 	s.all = append(s.all, o)
 }
 
-// exchange notes an exchange that was refused: it names no package, so that no policy follows from it.
+// exchange notes an exchange that was refused and does not say what for: it names no package, or not of which registry, so that no
+// policy follows from it.
 func (s *Suggester) exchange(event model.Event) bool {
-	if event.Kind != model.EventDecision || event.Target != nil || event.Decision != "deny" || event.Code != model.CodeNoMatchingPolicy {
+	if event.Kind != model.EventDecision || event.Decision != "deny" || event.Code != model.CodeNoMatchingPolicy {
 		return false
+	}
+	var pkg string
+	reason := "it was refused at the exchange, which names no package: write its policy by hand, or import it"
+	if event.Target != nil {
+		if event.Target.Registry != "" {
+			return false
+		}
+		pkg, reason = event.Target.Package, "it was refused at the exchange for several registries, and does not say for which: write its policy by hand, or import it"
 	}
 	prov, id := identityOf(event, s.opts.Providers)
 	if id == nil {
@@ -82,7 +91,7 @@ func (s *Suggester) exchange(event model.Event) bool {
 	o := observation{event: event, prov: prov, id: id}
 	if o.ofOwner(s.opts.Owners) && !s.seen[event.ID] && !s.exchanges(id) {
 		s.seen[event.ID] = event.ID != ""
-		s.left[Left{Repository: o.repository(), Reason: "it was refused at the exchange, which names no package: write its policy by hand, or import it"}]++
+		s.left[Left{Repository: o.repository(), Package: pkg, Reason: reason}]++
 	}
 	return true
 }

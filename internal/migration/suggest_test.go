@@ -34,6 +34,11 @@ func over(base map[string]any, more map[string]any) map[string]any {
 // onMain is a run of the branch main.
 var onMain = map[string]any{"ref": "refs/heads/main", "ref_type": "branch", "workflow_ref": mainFile, "job_workflow_ref": mainFile}
 
+// atNPM makes an event that of an exchange which named its package and was refused.
+func atNPM(e *model.Event) {
+	e.Operation, e.Target.Ecosystem, e.Target.Version = "token-exchange", "npm", ""
+}
+
 func TestSuggestions(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -75,6 +80,11 @@ func TestSuggestions(t *testing.T) {
 				"ref": "main", "ref_type": "branch", "ref_path": "refs/heads/main", "environment_protected": "false",
 				"ci_config_ref_uri": "gitlab.com/grp/ci//publish.yml@refs/heads/main",
 			}},
+		}},
+		{"exchanges", SuggestOptions{}, []run{
+			{over: tagged("v1.0.0"), pkg: "@acme/widget", change: atNPM},
+			{over: tagged("v1.1.0"), pkg: "@acme/widget", version: "1.1.0", change: func(e *model.Event) { e.Target.Ecosystem = "npm" }},
+			{over: tagged("latest"), pkg: "@acme/gadget", change: atNPM},
 		}},
 		{"oidc", SuggestOptions{}, []run{{provider: "oidc", issuer: "build", version: "1", beside: true}}},
 		{"hostile", SuggestOptions{}, []run{{provider: "oidc", issuer: "build", version: "1", over: map[string]any{"sub": "a: \"b\" # c\u2028\u202ed"}}}},
@@ -160,6 +170,7 @@ func TestLeftOut(t *testing.T) {
 		{"no repository", SuggestOptions{}, with(func(e *model.Event) { delete(e.Run, "repository"); delete(e.Run, "repository_id") }), []Left{{"", "acme-widget", "the audit has no repository of the run", 1}}},
 		{"what no policy can say", SuggestOptions{}, run{provider: "oidc", version: "1", over: map[string]any{"sub": "two\nlines"}}, []Left{{"two\nlines", "acme-widget", "L", 1}}},
 		{"an exchange", SuggestOptions{}, with(func(e *model.Event) { e.Operation, e.Decision, e.Target = "mint-token", "deny", nil }), []Left{{"acme/widget", "", "it was refused at the exchange, which names no package: write its policy by hand, or import it", 1}}},
+		{"an exchange for several registries", SuggestOptions{}, with(func(e *model.Event) { atNPM(e); e.Decision, e.Target.Registry = "deny", "" }), []Left{{"acme/widget", "acme-widget", "it was refused at the exchange for several registries, and does not say for which: write its policy by hand, or import it", 1}}},
 		{"an exchange of a stranger", SuggestOptions{Owners: []string{"999"}}, with(func(e *model.Event) { e.Operation, e.Decision, e.Target = "mint-token", "deny", nil }), nil},
 		{"an exchange that went well", SuggestOptions{}, with(func(e *model.Event) { e.Kind, e.Decision, e.Code, e.Target = model.EventExchange, "allow", "", nil }), nil},
 		{"another owner", SuggestOptions{Owners: []string{"999", "other"}}, release, nil},
