@@ -188,7 +188,7 @@ func TestBuildkitePlugin(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, genericRig(t))
 	agent := `#!/bin/sh
-[ "$1 $2 $3" = "oidc request-token --audience" ] || { echo "asked for $*" >&2; exit 1; }
+[ "$1 $2 $3 $5 $6" = "oidc request-token --audience --claim organization_id,pipeline_id" ] || { echo "asked for $*" >&2; exit 1; }
 curl -fsS -H "Authorization: bearer $REQUEST_TOKEN" "$REQUEST_URL&audience=$4" | sed 's/.*"value":"\([^"]*\)".*/\1/'
 `
 	if err := os.WriteFile(filepath.Join(b.bin, "buildkite-agent"), []byte(agent), 0o755); err != nil {

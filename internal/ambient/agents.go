@@ -7,12 +7,16 @@ import (
 	"os/exec"
 )
 
+// buildkiteClaims are the ids, which tell organizations and pipelines apart for good and come only where they are asked for; the gateway
+// refuses a token without them.
+const buildkiteClaims = "organization_id,pipeline_id"
+
 // buildkite asks the agent, which needs no permission.
 func buildkite(j Job) *Source {
 	return &Source{
 		Name: "buildkite", Where: "buildkite-agent", Fresh: true, Chooses: true,
 		token: func(ctx context.Context, audience string) (string, error) {
-			raw, err := j.Run(ctx, "buildkite-agent", "oidc", "request-token", "--audience", audience)
+			raw, err := j.Run(ctx, "buildkite-agent", "oidc", "request-token", "--audience", audience, "--claim", buildkiteClaims)
 			if errors.Is(err, exec.ErrNotFound) {
 				return "", &Missing{
 					Platform: "Buildkite", Lacks: "buildkite-agent is not on the PATH, so that nobody can be asked for an identity token",
@@ -25,7 +29,7 @@ func buildkite(j Job) *Source {
 			return raw, nil
 		},
 		paste: func(audience string) string {
-			return "buildkite-agent oidc request-token --audience " + audience + "\n"
+			return "buildkite-agent oidc request-token --audience " + audience + " --claim " + buildkiteClaims + "\n"
 		},
 	}
 }

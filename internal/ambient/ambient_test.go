@@ -226,7 +226,7 @@ func TestSources(t *testing.T) {
 // TestAgentsAreAskedForTheAudience: the arguments are those that the platforms document.
 func TestAgentsAreAskedForTheAudience(t *testing.T) {
 	for platform, want := range map[string]string{
-		"buildkite": "oidc request-token --audience pypi.example.com\n",
+		"buildkite": "oidc request-token --audience pypi.example.com --claim organization_id,pipeline_id\n",
 		"circleci":  `run oidc get --claims {"aud":"pypi.example.com"} --root-issuer` + "\n",
 	} {
 		name := map[string]string{"buildkite": "buildkite-agent", "circleci": "circleci"}[platform]

@@ -8,10 +8,14 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/trustpub/trustpub/internal/ambient"
+	"github.com/trustpub/trustpub/internal/cli"
+	"github.com/trustpub/trustpub/internal/handover"
 	"github.com/trustpub/trustpub/policies"
 )
 
@@ -77,4 +81,52 @@ func TestReadmePoliciesLoad(t *testing.T) {
 	if found == 0 {
 		t.Error("README.md shows no policy")
 	}
+}
+
+// execLine is a command line with trustpub exec, on a line of an example or between backticks.
+var execLine = regexp.MustCompile("trustpub exec ([^\n`]*?)-- ([^\n`#]*)")
+
+// TestExecExamples reads each command line of trustpub exec as the program would: its flags, where the identity token is, and which client
+// is run.
+func TestExecExamples(t *testing.T) {
+	found := 0
+	for _, name := range tracked(t) {
+		if path.Ext(name) != ".md" {
+			continue
+		}
+		page, _ := read(t, name)
+		for _, m := range execLine.FindAllSubmatch(page, -1) {
+			if bytes.Contains(m[0], []byte("CLIENT")) || bytes.Contains(m[0], []byte("...")) || bytes.Contains(m[0], []byte("…")) {
+				continue // the form, and no example of it
+			}
+			found++
+			if err := checkExec(strings.Fields(string(m[1])), strings.Fields(string(m[2]))); err != nil {
+				t.Errorf("%s: %s: %v", name, m[0], err)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("got %d examples of trustpub exec, expected those of the issuers' pages at least", found)
+	}
+}
+
+func checkExec(flags, command []string) error {
+	exec, _, err := cli.New(cli.Options{Name: "trustpub"}).Find([]string{"exec"})
+	if err != nil {
+		return err
+	}
+	if err := exec.ParseFlags(flags); err != nil {
+		return err
+	}
+	if at := exec.Flag("identity").Value.String(); at != "" {
+		if _, err := ambient.Find(ambient.Here(), at); err != nil {
+			return err
+		}
+	}
+	if words := exec.Flag("for").Value.String(); words != "" {
+		_, err := handover.Named(strings.Trim(words, `"`))
+		return err
+	}
+	_, err = handover.Of(command)
+	return err
 }

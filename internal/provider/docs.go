@@ -13,7 +13,8 @@ type Docs struct {
 	Registry []string `yaml:"registry"`
 	// Setup says, in Markdown, what to do on the platform first.
 	Setup string `yaml:"setup"`
-	// Jobs are what a job runs, the shortest way first. A line {publish} stands for the exchange of $ID_TOKEN and the upload.
+	// Jobs are what a job runs, the shortest way first. {exec} stands for `trustpub exec` and the upload, {exec FLAGS} for the same with
+	// flags; a line {publish} for the exchange of $ID_TOKEN and the upload by hand, which comes last.
 	Jobs []Snippet `yaml:"jobs"`
 	// Policy is a whole policy file that the sample satisfies for the package acme-widget 1.
 	Policy string `yaml:"policy"`

@@ -4,7 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
+	osexec "os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -171,11 +171,35 @@ func TestPageScripts(t *testing.T) {
 			if job.Language != "sh" {
 				continue
 			}
-			cmd := exec.CommandContext(t.Context(), "sh", "-n")
+			cmd := osexec.CommandContext(t.Context(), "sh", "-n")
 			cmd.Stdin = strings.NewReader(expand(job.Text))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%s, %s: %v\n%s", name, job.Title, err, out)
 			}
+		}
+	}
+}
+
+// The first thing that a page shows is trustpub exec, and the way by hand comes after all others.
+func TestPagesBeginWithExec(t *testing.T) {
+	for _, name := range provider.Names() {
+		p, _ := provider.Get(name)
+		shown, hands := false, false
+		for i, job := range p.Docs.Jobs {
+			switch {
+			case byHand(job):
+				hands = true
+			case hands:
+				t.Errorf("%s: %q comes after what is done by hand", name, job.Title)
+			default:
+				shown = shown || exec.MatchString(job.Text)
+			}
+			if i == 0 && hands || hands && !shown {
+				t.Errorf("%s: %q comes before trustpub exec", name, job.Title)
+			}
+		}
+		if !shown || !hands {
+			t.Errorf("%s: trustpub exec is shown: %t, the way by hand: %t; expected both", name, shown, hands)
 		}
 	}
 }

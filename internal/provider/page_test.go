@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +16,19 @@ var publish = []string{
 	`TOKEN=$(curl -fsS https://pypi.example.com/_/oidc/mint-token -d '{"token":"'"$ID_TOKEN"'"}' | jq -r .token)`,
 	`TWINE_USERNAME=__token__ TWINE_PASSWORD=$TOKEN twine upload --repository-url https://pypi.example.com/root/prod/ dist/*`,
 }
+
+// withExec begins the section about publishing, withoutExec what follows of it.
+const (
+	withExec = "[`trustpub exec`](../clients/exec.md) asks for the identity token, exchanges it, hands the publish token to the client, here twine, and revokes it at the end. The program " +
+		"must be on the job's PATH; [ready pieces](../ci/publish/README.md) bring it.\n"
+	withoutExec = "What `trustpub exec` does, with curl, for a job that can't have it. Nobody renews, masks or revokes the token here.\n"
+)
+
+// exec is {exec} in a snippet, with flags where the job needs some.
+var exec = regexp.MustCompile(`\{exec( [^}]*)?\}`)
+
+// byHand is true for a snippet without trustpub exec.
+func byHand(job provider.Snippet) bool { return strings.Contains(job.Text, "{publish}") }
 
 // page renders the documentation of a provider from its data.
 func page(p *provider.Provider) string {
@@ -30,8 +44,13 @@ func page(p *provider.Provider) string {
 		b.WriteString("And in the registry:\n\n```caddyfile\n" + strings.Join(p.Docs.Registry, "\n") + "\n```\n\n")
 	}
 	b.WriteString(p.Docs.Setup + "\n")
-	b.WriteString("## Publish\n")
+	b.WriteString("## Publish\n\n" + withExec)
+	hands := false
 	for _, job := range p.Docs.Jobs {
+		if !hands && byHand(job) {
+			hands = true
+			b.WriteString("\n### By hand\n\n" + withoutExec)
+		}
 		fmt.Fprintf(&b, "\n%s:\n\n```%s\n%s```\n", job.Title, job.Language, expand(job.Text))
 	}
 	b.WriteString("\n## A policy\n\n```yaml\n" + p.Docs.Policy + "```\n\n")
@@ -52,8 +71,9 @@ func page(p *provider.Provider) string {
 	return b.String()
 }
 
-// expand fills in {publish}, indented as its line is.
+// expand fills in {exec}, and {publish}, indented as its line is.
 func expand(text string) string {
+	text = exec.ReplaceAllString(text, "trustpub exec$1 --registry https://pypi.example.com/root/prod/ -- twine upload dist/*")
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		if strings.TrimSpace(line) != "{publish}" {
