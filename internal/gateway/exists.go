@@ -65,7 +65,7 @@ func (t *transaction) exists(target model.Target) error {
 	u.RawQuery = probe.Query
 	answer, err := t.ask(http.MethodGet, u, header)
 	if err != nil {
-		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the package exists: %w", err))
+		return unreachable(fmt.Errorf("whether the package exists: %w", err))
 	}
 	if answer.tooLong {
 		return model.Deny(model.CodeNewPackage).Because(fmt.Errorf("the registry's answer has more than %d bytes", maxProbeAnswer))
@@ -132,7 +132,7 @@ func (t *transaction) vacant(in *incoming, u *url.URL, cred model.Credential) er
 	answer, err := t.ask(http.MethodHead, u, header)
 	switch {
 	case err != nil:
-		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the file exists: %w", err))
+		return unreachable(fmt.Errorf("whether the file exists: %w", err))
 	case answer.status == http.StatusNotFound || answer.status == http.StatusGone:
 		return nil
 	case answer.status/100 != 2:

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -34,7 +35,7 @@ func (t *transaction) send(out *http.Request, g *guard) error {
 			panic(http.ErrAbortHandler) // the client must not take a cut answer for a whole one
 		}
 	case err != nil:
-		return model.Deny(model.CodeUpstreamUnavailable).Because(err)
+		return unreachable(err)
 	case !g.wrote:
 		return model.Deny(model.CodeUpstreamUnavailable).Because(errNoAnswer)
 	}
@@ -43,6 +44,15 @@ func (t *transaction) send(out *http.Request, g *guard) error {
 
 // errNoAnswer is for a chain that ends in nothing, which net/http would answer with 200.
 var errNoAnswer = errors.New("no handler answered the request: is a reverse_proxy missing?")
+
+// unreachable is the denial of a registry that gave no answer: none in time, or none at all.
+func unreachable(err error) *model.Denial {
+	var timed net.Error
+	if errors.As(err, &timed) && timed.Timeout() {
+		return model.Deny(model.CodeUpstreamTimeout).Because(err)
+	}
+	return model.Deny(model.CodeUpstreamUnavailable).Because(err)
+}
 
 // streamDenial is the refusal that a failed stream holds.
 func streamDenial(s *upload.Stream) *model.Denial {

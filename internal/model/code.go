@@ -83,6 +83,7 @@ const (
 	CodeSigningKeyUnavailable     Code = "signing_key_unavailable"
 	CodeAlreadyExists             Code = "already_exists"
 	CodeUpstreamUnavailable       Code = "upstream_unavailable"
+	CodeUpstreamTimeout           Code = "upstream_timeout"
 	CodeUpstreamAnsweredEarly     Code = "upstream_answered_early"
 	CodeUpstreamRefusedCredential Code = "upstream_refused_credential"
 	CodeUpstreamRedirected        Code = "upstream_redirected"
@@ -139,6 +140,7 @@ var codes = map[Code]CodeInfo{
 	CodeSigningKeyUnavailable:     {503, "publish tokens cannot be signed or checked right now", "try again", "The gateway's storage cannot be reached."},
 	CodeAlreadyExists:             {409, "the registry already has this file", "publish a new version, or have the policy grant the action overwrite", "Publishing never replaces. Where the registry would let it, the gateway asks first whether something is there, and refuses a second upload of the same file while one is under way."},
 	CodeUpstreamUnavailable:       {502, "the registry cannot be reached", "try again", "Nothing was stored as far as the gateway can tell."},
+	CodeUpstreamTimeout:           {504, "the registry did not answer in time", "check the registry before publishing again", "The registry took longer than the time limits of the proxy in front of it allow. It may have stored what it did not confirm."},
 	CodeUpstreamAnsweredEarly:     {502, "the registry answered before it had the whole upload", "check the registry before publishing again", "A success before the verdict is not believed."},
 	CodeUpstreamRefusedCredential: {502, "the registry refused the gateway's credential", "ask the gateway's operator", "The registry's own answer may quote the credential, so it is not shown."},
 	CodeUpstreamRedirected:        {502, "the registry redirected the upload", "ask the gateway's operator to correct the upstream address", "An upload that is sent elsewhere would not be judged there."},
