@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -124,6 +125,50 @@ func TestCargo(t *testing.T) {
 	}
 }
 
+// cutCrates publishes large crates in which only the end tells that they are not to be: most of each has reached the registry by
+// then, which stores none of it. A whole one comes after them.
+func (r *rig) cutCrates(t *testing.T, path, version string) {
+	t.Helper()
+	noise := make([]byte, 3<<20)
+	_, _ = rand.NewChaCha8([32]byte{3}).Read(noise)
+	top := "acme-widget-" + version
+	manifest := script.Entry{Name: top + "/Cargo.toml", Data: fmt.Sprintf("[package]\nname = %q\nversion = %q\n", "acme-widget", version)}
+	body := func(last script.Entry) []byte {
+		crate, err := script.TarGz(manifest, script.Entry{Name: top + "/noise", Data: string(noise)}, last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cargo.Upload(cargo.Document("acme-widget", version), crate)
+	}
+	header := func() http.Header { return http.Header{"Authorization": {r.identity(nil)}} }
+	good := body(script.Entry{Name: top + "/src/lib.rs"})
+	r.unchanged(t, func() {
+		for _, tc := range []struct {
+			name string
+			body []byte
+			code model.Code
+		}{
+			{"a file outside", body(script.Entry{Name: "evil-" + version + "/src/lib.rs"}), model.CodePackageMismatch},
+			{"a second manifest", body(manifest), model.CodeMalformedUpload},
+			{"bytes behind it", append(bytes.Clone(good), 'x'), model.CodeMalformedUpload},
+			{"no last byte", good[:len(good)-1], model.CodeTruncated},
+		} {
+			for _, chunked := range []bool{false, true} {
+				a := r.send(t, http.MethodPut, path, header(), tc.body)
+				if chunked {
+					a = r.sendChunked(t, http.MethodPut, path, header(), tc.body)
+				}
+				if a.code() != string(tc.code) {
+					t.Errorf("%s, chunked %v: got %d %q, expected %s\n%s", tc.name, chunked, a.Status, a.code(), tc.code, a.Body)
+				}
+			}
+		}
+	})
+	if a := r.send(t, http.MethodPut, path, header(), good); a.Status != http.StatusOK {
+		t.Errorf("the whole crate: %d %s", a.Status, a.Body)
+	}
+}
+
 // TestCargoOwners: cargo lists the owners of a crate with a token of ours, and changes none.
 func TestCargoOwners(t *testing.T) {
 	t.Parallel()
@@ -132,6 +177,7 @@ func TestCargoOwners(t *testing.T) {
 		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
 	}
 	r.owners(t, "file://"+r.reg.Index, "bot")
+	r.cutCrates(t, r.reg.Path+"api/v1/crates/new", "2.0.0")
 }
 
 // owners lists the owners of the crate with cargo, and tries to add one and to take one away.
@@ -168,6 +214,7 @@ func TestCargoWithoutChunks(t *testing.T) {
 		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
 	}
 	r.await(t, "publish by cargo", func(e model.Event) bool { return e.Operation == "publish" && e.UpstreamStatus == http.StatusOK })
+	r.cutCrates(t, "/api/v1/crates/new", "2.0.0")
 }
 
 // cargoErrors is what is left of cargo's output without its progress.

@@ -526,6 +526,7 @@ func TestGiteaCargo(t *testing.T) {
 		header := with(bearer(exchange()), "Content-Type", "multipart/form-data; boundary=x")
 		refused(t, r.send(t, http.MethodPut, r.reg.Path+"api/v1/crates/new", header, crateBody(t, "acme-widget", "3.0.0")), http.StatusBadRequest, model.CodeMalformedUpload)
 	})
+	r.cutCrates(t, r.reg.Path+"api/v1/crates/new", "4.0.0")
 }
 
 // giteaContainers is a gateway in front of the containers of an organisation, whose name is the first part of each repository's.

@@ -307,7 +307,18 @@ func (a answer) code() string {
 // send sends a request to the gateway's site.
 func (r *rig) send(t testing.TB, method, path string, header http.Header, body []byte) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "https://"+r.site.Host()+path, bytes.NewReader(body))
+	return r.sendBody(t, method, path, header, bytes.NewReader(body))
+}
+
+// sendChunked is send without a Content-Length.
+func (r *rig) sendChunked(t testing.TB, method, path string, header http.Header, body []byte) answer {
+	t.Helper()
+	return r.sendBody(t, method, path, header, io.MultiReader(bytes.NewReader(body)))
+}
+
+func (r *rig) sendBody(t testing.TB, method, path string, header http.Header, body io.Reader) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "https://"+r.site.Host()+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}

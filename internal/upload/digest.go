@@ -2,7 +2,9 @@ package upload
 
 import (
 	"crypto/sha256"
+	"errors"
 	"hash"
+	"io"
 	"runtime"
 	"sync"
 )
@@ -19,15 +21,16 @@ var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 // Digest computes digests of a file beside the goroutine that writes to it: while one block is hashed,
 // the next is collected. It is used by one goroutine at a time, and needs no end where an upload is given up.
 type Digest struct {
-	sum    hash.Hash // SHA-256
-	hashes []hash.Hash
-	size   int64
-	alone  bool // there is no second processor
+	sum   hash.Hash // SHA-256
+	to    []io.Writer
+	size  int64
+	alone bool // there is no second processor
 
 	// filling collects the block that is next; hashing belongs to the tasks until under is done.
 	filling, hashing *[blockSize]byte
 	filled           int
 	tasks            []func()
+	errs             []error // of the tasks, before under is waited for
 	under            sync.WaitGroup
 }
 
@@ -41,16 +44,22 @@ func NewDigest(others ...hash.Hash) *Digest {
 
 // NewDigestOf makes a digest of these algorithms alone, without SHA-256.
 func NewDigestOf(hashes ...hash.Hash) *Digest {
-	return &Digest{hashes: hashes, alone: runtime.GOMAXPROCS(0) == 1}
+	d := &Digest{alone: runtime.GOMAXPROCS(0) == 1}
+	for _, h := range hashes {
+		d.to = append(d.to, h)
+	}
+	return d
 }
 
-// Write takes the next piece, which may be overwritten afterwards. It never fails.
+// Beside gives all that is written from now on to w too, which must not keep it. It is called before the first Write.
+func (d *Digest) Beside(w io.Writer) { d.to = append(d.to, w) }
+
+// Write takes the next piece, which may be overwritten afterwards. Its error is that of what was given to Beside: a digest never fails.
 func (d *Digest) Write(p []byte) (int, error) {
 	n := len(p)
 	d.size += int64(n)
 	if d.alone || d.size <= besideAfter {
-		d.inLine(p)
-		return n, nil
+		return n, d.inLine(p)
 	}
 	for len(p) > 0 {
 		if d.filling == nil {
@@ -60,41 +69,51 @@ func (d *Digest) Write(p []byte) (int, error) {
 		d.filled += k
 		p = p[k:]
 		if d.filled == blockSize {
-			d.handOver()
+			if err := d.handOver(); err != nil {
+				return 0, err
+			}
 		}
 	}
 	return n, nil
 }
 
-func (d *Digest) inLine(p []byte) {
-	for _, h := range d.hashes {
-		_, _ = h.Write(p) // a hash never fails
+func (d *Digest) inLine(p []byte) error {
+	for _, w := range d.to {
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-// handOver waits for the block under way and starts on the next, one goroutine for each digest.
-func (d *Digest) handOver() {
+// handOver waits for the block under way and starts on the next, one goroutine for each that wants it.
+func (d *Digest) handOver() error {
 	if d.tasks == nil {
-		for _, h := range d.hashes {
+		d.errs = make([]error, len(d.to))
+		for i, w := range d.to {
 			d.tasks = append(d.tasks, func() {
 				defer d.under.Done()
-				_, _ = h.Write(d.hashing[:])
+				_, d.errs[i] = w.Write(d.hashing[:])
 			})
 		}
 	}
 	d.under.Wait()
+	if err := errors.Join(d.errs...); err != nil {
+		return err
+	}
 	d.filling, d.hashing, d.filled = d.hashing, d.filling, 0
 	d.under.Add(len(d.tasks))
 	for _, task := range d.tasks {
 		go task()
 	}
+	return nil
 }
 
-// settle hashes all that was written.
+// settle hands over all that was written.
 func (d *Digest) settle() {
 	d.under.Wait()
 	if d.filled > 0 {
-		d.inLine(d.filling[:d.filled])
+		_ = d.inLine(d.filling[:d.filled]) // whoever is given it besides knows its own error
 		d.filled = 0
 	}
 	for _, b := range []**[blockSize]byte{&d.filling, &d.hashing} {

@@ -65,10 +65,13 @@ func (o *Observer) finish() error {
 	return nil
 }
 
-// Release gives the disk space of a copy back.
+// Release ends the scanner, and gives the disk space of a copy back.
 func (o *Observer) Release() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.scanner != nil {
+		release(o.scanner)
+	}
 	if o.copied != nil {
 		_ = o.copied.Close()
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 // Scanner judges a body while it flows. It is fed every byte once, in order, in pieces of any size, and must use constant
-// memory apart from capped fields. It is used by one goroutine at a time. Errors are *model.Denial.
+// memory apart from capped fields. It is used by one goroutine at a time. Errors are *model.Denial. A scanner that is an io.Closer is
+// closed when its body is done with, however that came.
 type Scanner interface {
 	// Scan takes the next piece and returns the absolute offset up to which bytes may leave to the registry. The offset never
 	// falls, and always stays behind the structural end: the closing boundary, the final brace, the last byte of the last
@@ -21,6 +22,13 @@ type Scanner interface {
 	Finish() error
 	// Artifact describes the published file; it is valid after Finish returned nil.
 	Artifact() model.Artifact
+}
+
+// release closes a scanner that wants it.
+func release(s Scanner) {
+	if c, ok := s.(io.Closer); ok {
+		_ = c.Close()
+	}
 }
 
 // Archive is a Scanner of a body that only a look into the whole of it names, as a zip has its directory at its end. Such a body is

@@ -23,6 +23,7 @@ type Spooled struct {
 // not fill the disk first. A body of less than a block needs no file.
 func Spool(src io.Reader, scanner Scanner, dir string, limit int64, named func(model.Target) error) (*Spooled, model.Target, error) {
 	s := &Spooled{dir: dir}
+	defer release(scanner)
 	target, err := s.take(src, scanner, limit, named)
 	if err != nil {
 		_ = s.Close()

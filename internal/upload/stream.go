@@ -285,6 +285,7 @@ func (s *Stream) stop() {
 		return
 	}
 	s.stopped = true
+	release(s.scanner)
 	if cap(s.buf) <= keepCap {
 		*s.pooled = s.buf[:0]
 	}

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"compress/gzip"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -28,15 +27,15 @@ const (
 // manifestName is the file that names the crate, in its top folder.
 const manifestName = "Cargo.toml"
 
-// Inspect looks into the crate: everything is in the folder that bears its name and version, and so does its manifest.
-func (*protocol) Inspect(_ model.Operation, _ http.Header, target model.Target, body io.ReaderAt, size int64) error {
-	var length [prefix]byte
-	if _, err := body.ReadAt(length[:], 0); err != nil {
-		return model.Deny(model.CodeSpoolUnavailable).Because(err)
-	}
-	start := int64(binary.LittleEndian.Uint32(length[:])) + 2*prefix
+// Inspect has nothing to add: a crate is looked into while it flows.
+func (*protocol) Inspect(model.Operation, http.Header, model.Target, io.ReaderAt, int64) error {
+	return nil
+}
+
+// inspect looks into the crate: everything is in the folder that bears its name and version, and so does its manifest.
+func inspect(crate io.Reader, target model.Target) error {
 	top := strings.TrimSuffix(target.File, extension)
-	manifest, err := readCrate(io.NewSectionReader(body, start, size-start), top)
+	manifest, err := readCrate(crate, top)
 	if err != nil {
 		var denial *model.Denial
 		if errors.As(err, &denial) {
@@ -53,8 +52,8 @@ func (*protocol) Inspect(_ model.Operation, _ http.Header, target model.Target, 
 
 // readCrate reads the whole archive and returns the manifest. Everything that two readers of archives could take for different
 // files is refused: a second gzip member, records that rename an entry, links, and names that leave the top folder.
-func readCrate(file *io.SectionReader, top string) (manifest []byte, err error) {
-	in := bufio.NewReaderSize(file, 32<<10)
+func readCrate(file io.Reader, top string) (manifest []byte, err error) {
+	in := bufio.NewReaderSize(file, 128<<10)
 	packed, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, err

@@ -47,8 +47,8 @@ func (*protocol) RootPaths() []string { return nil }
 // Carriers is empty: a credential travels in Authorization.
 func (*protocol) Carriers() []string { return nil }
 
-// DefaultBody is spool: a crate is looked into before it leaves, and some registries refuse what has no Content-Length.
-func (*protocol) DefaultBody() string { return "spool" }
+// DefaultBody is as_sent: the registries drop a crate that is cut off, and some refuse what has no Content-Length.
+func (*protocol) DefaultBody() string { return "as_sent" }
 
 // Open makes the scanner of a publish.
 func (p *protocol) Open(op model.Operation, header http.Header) (upload.Scanner, error) {

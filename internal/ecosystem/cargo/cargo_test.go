@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -82,7 +83,7 @@ func TestClassify(t *testing.T) {
 		{"GET /me", plain, ""},
 		{"GET ", plain, ""},
 		{"POST /git/git-upload-pack", plain, ""},
-		{"PUT /api/v1/crates/new", model.Operation{Kind: model.OperationPublish, Name: "publish", Action: model.ActionPublish, Body: model.BodySpool}, ""},
+		{"PUT /api/v1/crates/new", model.Operation{Kind: model.OperationPublish, Name: "publish", Action: model.ActionPublish, Body: model.BodyStream}, ""},
 		{"DELETE /api/v1/crates/acme-widget/1.0.0/yank", yank("yank"), ""},
 		{"PUT /api/v1/crates/Acme-Widget/1.0.0/unyank", yank("unyank"), ""},
 		{"POST /api/v1/trusted_publishing/tokens", model.Operation{Kind: model.OperationExchange, Name: "token-exchange"}, ""},
@@ -196,9 +197,9 @@ func body(document string, crate []byte) []byte {
 	return append(out, crate...)
 }
 
-var publish = model.Operation{Kind: model.OperationPublish, Name: "publish", Action: model.ActionPublish, Body: model.BodySpool}
+var publish = model.Operation{Kind: model.OperationPublish, Name: "publish", Action: model.ActionPublish, Body: model.BodyStream}
 
-// judge scans a body in pieces and looks into the crate.
+// judge scans a body in pieces.
 func judge(tb testing.TB, body []byte, size int) (target model.Target, artifact model.Artifact, err error) {
 	tb.Helper()
 	eco := protocol(tb)
@@ -206,6 +207,7 @@ func judge(tb testing.TB, body []byte, size int) (target model.Target, artifact 
 	if err != nil {
 		tb.Fatal(err)
 	}
+	defer func() { _ = s.(io.Closer).Close() }()
 	for rest := body; len(rest) > 0; {
 		n := min(size, len(rest))
 		release, err := s.Scan(rest[:n])
@@ -220,7 +222,7 @@ func judge(tb testing.TB, body []byte, size int) (target model.Target, artifact 
 	if err := s.Finish(); err != nil {
 		return target, artifact, err
 	}
-	return target, s.Artifact(), eco.Inspect(publish, nil, target, bytes.NewReader(body), int64(len(body)))
+	return target, s.Artifact(), nil
 }
 
 func TestPublish(t *testing.T) {

@@ -34,7 +34,7 @@ func (p *protocol) Classify(method, path string, query url.Values, _ http.Header
 	case path == exchangePath && method == http.MethodDelete:
 		return model.Operation{Kind: model.OperationRevoke, Name: opRevoke}, nil
 	case path == publishPath && method == http.MethodPut:
-		return model.Operation{Kind: model.OperationPublish, Name: opPublish, Action: model.ActionPublish, Body: model.BodySpool}, nil
+		return model.Operation{Kind: model.OperationPublish, Name: opPublish, Action: model.ActionPublish, Body: model.BodyStream}, nil
 	case strings.HasPrefix(path, cratesPath) && strings.HasSuffix(path, "/owners"):
 		return model.Operation{}, model.Deny(model.CodeUnsupportedOperation).
 			Differ("operation", brief(method+" "+path), "no change of owners: each is a person with a password, whom no policy names")

@@ -2,6 +2,7 @@ package cargo
 
 import (
 	"encoding/binary"
+	"io"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/jsonstream"
@@ -34,12 +35,15 @@ type publish struct {
 	name   string
 	vers   string
 
-	part   part
-	length []byte
-	left   int64 // of the part under way
-	total  int64
-	sum    *upload.Digest
-	size   int64
+	part    part
+	length  []byte
+	left    int64 // of the part under way
+	total   int64
+	sum     *upload.Digest
+	size    int64
+	archive *upload.Pull // looks into the crate while it flows; nil before that has begun
+
+	artifact model.Artifact
 }
 
 func newPublish(target model.Target) *publish {
@@ -72,7 +76,9 @@ func (p *publish) step(b []byte) (n int, err error) {
 			if p.left == 0 {
 				return 0, malformed("length", "0", "that of a JSON document, and that of a crate")
 			}
-			p.part++
+			if p.part++; p.part == crate {
+				p.inspect()
+			}
 		}
 		return n, nil
 	case document:
@@ -87,7 +93,9 @@ func (p *publish) step(b []byte) (n int, err error) {
 		return n, nil
 	case crate:
 		n = int(min(p.left, int64(len(b))))
-		_, _ = p.sum.Write(b[:n])
+		if _, err := p.sum.Write(b[:n]); err != nil {
+			return 0, p.archive.Finish() // which knows why it ended
+		}
 		p.size += int64(n)
 		if p.left -= int64(n); p.left == 0 {
 			p.part++
@@ -95,6 +103,13 @@ func (p *publish) step(b []byte) (n int, err error) {
 		return n, nil
 	}
 	return 0, malformed("body", "more bytes behind the crate", "nothing")
+}
+
+// inspect begins to look into the crate, in the folder that the document names.
+func (p *publish) inspect() {
+	target := p.target
+	p.archive = upload.NewPull(func(r io.Reader) error { return inspect(r, target) })
+	p.sum.Beside(p.archive)
 }
 
 // named is called at the end of the document.
@@ -159,20 +174,28 @@ func (p *publish) Target() (model.Target, bool) {
 	return p.target, p.target.Package != "" && p.target.Version != ""
 }
 
-// Finish checks that the body is whole.
+// Finish checks that the body is whole, and the crate what the document says.
 func (p *publish) Finish() error {
 	if p.part != over {
 		return model.Deny(model.CodeTruncated).Differ("body", "cut off", "a document and a crate of the announced lengths")
 	}
-	return nil
+	p.artifact = model.Artifact{File: p.target.File, Size: p.size, SHA256: p.sum.SHA256()}
+	return p.archive.Finish()
+}
+
+// Close ends the look into a crate that was given up.
+func (p *publish) Close() error {
+	if p.archive == nil {
+		return nil
+	}
+	return p.archive.Close()
 }
 
 // Artifact is the crate.
-func (p *publish) Artifact() model.Artifact {
-	return model.Artifact{File: p.target.File, Size: p.size, SHA256: p.sum.SHA256()}
-}
+func (p *publish) Artifact() model.Artifact { return p.artifact }
 
 var (
 	_ upload.Scanner     = (*publish)(nil)
+	_ io.Closer          = (*publish)(nil)
 	_ jsonstream.Visitor = (*publish)(nil)
 )

@@ -2,6 +2,7 @@ package ecosystemtest
 
 import (
 	"bytes"
+	"io"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,6 +32,9 @@ func (s Suite) judge(tb testing.TB, r Request, size int) (v verdict, err error) 
 	scanner, err := eco.Open(op, r.Header)
 	if err != nil {
 		return v, err
+	}
+	if c, ok := scanner.(io.Closer); ok {
+		defer func() { _ = c.Close() }()
 	}
 	streams := op.Body == model.BodyStream
 	var released, taken int64
