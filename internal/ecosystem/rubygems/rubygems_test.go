@@ -108,8 +108,8 @@ func TestPush(t *testing.T) {
 		"capitals":          {gem: gemOf(strings.Replace(metadata, ": widget", ": Widget", 1)), want: target("1.0.0", "Widget-1.0.0.gem")},
 		"quoted":            {gem: gemOf(strings.Replace(metadata, ": 1.0.0", ": '1.0'", 1)), want: target("1.0", "widget-1.0.gem")},
 		"without checksums": {gem: tarOf(entry{"metadata.gz", meta}, entry{"data.tar.gz", data}), want: target("1.0.0", "widget-1.0.0.gem")},
-		"checksums as gem wrote once": {
-			gem:  tarOf(entry{"metadata.gz", meta}, entry{"data.tar.gz", data}, entry{"checksums.yaml.gz", zipped(strings.Replace(checksums(meta, data), "SHA256", "SHA1", 1))}),
+		"checksums with a SHA1": {
+			gem:  tarOf(entry{"metadata.gz", meta}, entry{"data.tar.gz", data}, entry{"checksums.yaml.gz", zipped(strings.Replace(checksums(meta, data), "SHA512", "SHA1", 1))}),
 			want: target("1.0.0", "widget-1.0.0.gem"),
 		},
 		"metadata after data":    {gem: tarOf(entry{"data.tar.gz", data}, entry{"metadata.gz", meta}), want: target("1.0.0", "widget-1.0.0.gem")},
