@@ -51,7 +51,7 @@ type source struct {
 	lifetime            time.Duration
 	now                 func() time.Time
 	logger              *slog.Logger
-	sweeper             mintapi.Sweeper
+	sweeper             mintapi.Sweeper[int64]
 }
 
 var (

@@ -88,13 +88,13 @@ func (a api) create(ctx context.Context, name, scope string, ends time.Time) (to
 }
 
 // list gives one page of the project's tokens that have not ended; pages count from one.
-func (a api) list(ctx context.Context, page int) (all []mintapi.Named, last bool, err error) {
+func (a api) list(ctx context.Context, page int) (all []mintapi.Named[int64], last bool, err error) {
 	var tokens []token
 	err = a.call(ctx, "?active=true&per_page="+strconv.Itoa(pageSize)+"&page="+strconv.Itoa(page), mintapi.Call{
 		Method: http.MethodGet, Expect: []int{http.StatusOK}, Read: mintapi.JSON(&tokens),
 	})
 	for _, t := range tokens {
-		all = append(all, mintapi.Named{ID: t.ID, Name: t.Name})
+		all = append(all, mintapi.Named[int64]{ID: t.ID, Name: t.Name})
 	}
 	return all, len(tokens) < pageSize, err
 }

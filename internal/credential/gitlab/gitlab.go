@@ -57,7 +57,7 @@ type source struct {
 	lifetime            time.Duration
 	now                 func() time.Time
 	logger              *slog.Logger
-	sweeper             mintapi.Sweeper
+	sweeper             mintapi.Sweeper[int64]
 }
 
 var (
@@ -172,7 +172,7 @@ func (s *source) issue(ctx context.Context, target model.Target) (model.Credenti
 		}
 		return nil
 	}
-	s.sweeper.Sweep(ctx, s.now(), s.lifetime, mintapi.Account{List: s.api.list, Remove: s.api.remove, Logger: s.logger})
+	s.sweeper.Sweep(ctx, s.now(), s.lifetime, mintapi.Account[int64]{List: s.api.list, Remove: s.api.remove, Logger: s.logger})
 	return c, nil
 }
 

@@ -55,7 +55,7 @@ type source struct {
 	lifetime time.Duration
 	now      func() time.Time
 	logger   *slog.Logger
-	// sweepers are by project: *mintapi.Sweeper. Only projects that Harbor has are in it.
+	// sweepers are by project: *mintapi.Sweeper[int64]. Only projects that Harbor has are in it.
 	sweepers sync.Map
 }
 
@@ -167,11 +167,11 @@ func actions(action model.Action) []string {
 
 // sweep deletes the robots of a project that a crash or a failed deletion has left.
 func (s *source) sweep(ctx context.Context, project string) {
-	sweeper, _ := s.sweepers.LoadOrStore(project, new(mintapi.Sweeper))
+	sweeper, _ := s.sweepers.LoadOrStore(project, new(mintapi.Sweeper[int64]))
 	id := int64(0)
-	sweeper.(*mintapi.Sweeper).Sweep(ctx, s.now(), s.lifetime, mintapi.Account{
+	sweeper.(*mintapi.Sweeper[int64]).Sweep(ctx, s.now(), s.lifetime, mintapi.Account[int64]{
 		Logger: s.logger.With("project", project), Remove: s.api.remove,
-		List: func(ctx context.Context, page int) (all []mintapi.Named, last bool, err error) {
+		List: func(ctx context.Context, page int) (all []mintapi.Named[int64], last bool, err error) {
 			if id == 0 {
 				if id, err = s.api.projectID(ctx, project); err != nil {
 					return nil, false, err
@@ -179,7 +179,7 @@ func (s *source) sweep(ctx context.Context, project string) {
 			}
 			robots, err := s.api.list(ctx, id, page)
 			for _, r := range robots {
-				all = append(all, mintapi.Named{ID: r.ID, Name: shortName(r.Name, project)})
+				all = append(all, mintapi.Named[int64]{ID: r.ID, Name: shortName(r.Name, project)})
 			}
 			return all, len(robots) < pageSize, err
 		},

@@ -42,31 +42,31 @@ func Orphaned(name string, now time.Time) bool {
 	return err == nil && now.After(time.Unix(seconds, 0).Add(Leeway))
 }
 
-// Named is a credential that a registry lists.
-type Named struct {
-	ID   int64
+// Named is a credential that a registry lists. ID is of the type that the registry's calls take: a number, or a text.
+type Named[ID any] struct {
+	ID   ID
 	Name string
 }
 
 // Account is where a registry keeps the credentials of a source.
-type Account struct {
+type Account[ID any] struct {
 	// List gives one page, which count from one, and whether it is the last.
-	List func(ctx context.Context, page int) (all []Named, last bool, err error)
+	List func(ctx context.Context, page int) (all []Named[ID], last bool, err error)
 	// Remove deletes one; one that is gone already is as good.
-	Remove func(ctx context.Context, id int64) error
+	Remove func(ctx context.Context, id ID) error
 	// Logger takes what is found, and has the names of the registry and of the source.
 	Logger *slog.Logger
 }
 
 // Sweeper deletes what a crash or a failed revocation has left: after the start, and once in each lifetime.
-type Sweeper struct {
+type Sweeper[ID any] struct {
 	// swept is when orphans were last looked for, in seconds; zero: not since the start.
 	swept atomic.Int64
 }
 
 // Sweep looks for orphans where it is time to. Whoever comes in between goes on at once. A failure is a warning, since the upload has its
 // credential.
-func (s *Sweeper) Sweep(ctx context.Context, now time.Time, every time.Duration, account Account) {
+func (s *Sweeper[ID]) Sweep(ctx context.Context, now time.Time, every time.Duration, account Account[ID]) {
 	last := s.swept.Load()
 	if last != 0 && now.Before(time.Unix(last, 0).Add(every)) || !s.swept.CompareAndSwap(last, now.Unix()) {
 		return
@@ -82,8 +82,8 @@ func (s *Sweeper) Sweep(ctx context.Context, now time.Time, every time.Duration,
 }
 
 // removeOrphans lists first and deletes then, since a deletion moves the pages.
-func removeOrphans(ctx context.Context, now time.Time, account Account) (removed int, err error) {
-	var orphans []int64
+func removeOrphans[ID any](ctx context.Context, now time.Time, account Account[ID]) (removed int, err error) {
+	var orphans []ID
 	for page := 1; page <= SweepPages && len(orphans) < SweepMost; page++ {
 		all, last, err := account.List(ctx, page)
 		if err != nil {
