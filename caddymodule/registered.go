@@ -17,6 +17,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/gitlab"
 	"github.com/trustpub/trustpub/internal/credential/harbor"
 	"github.com/trustpub/trustpub/internal/credential/http"
+	"github.com/trustpub/trustpub/internal/credential/nexus"
 	"github.com/trustpub/trustpub/internal/credential/reposilite"
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/credential/vault"
@@ -60,6 +61,7 @@ func init() {
 	RegisterCredential(artifactory.Kind)
 	RegisterCredential(gitlab.Kind)
 	RegisterCredential(harbor.Kind)
+	RegisterCredential(nexus.Kind)
 	RegisterCredential(reposilite.Kind)
 	RegisterCredential(verdaccio.Kind)
 	RegisterCredential(exec.Kind)

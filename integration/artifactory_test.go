@@ -9,11 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -56,17 +52,8 @@ func newArtifactory(t *testing.T, provider *contract.Provider) *artifactory {
 			repositories: map[string]string{"pypi": contract.PyPI, "npm": contract.NPM, "maven": contract.Maven, "generic": contract.Generic, "cargo": contract.Cargo, "oci": contract.Docker},
 		}
 	}
-	target, err := url.Parse(live)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The gateway's site speaks plain HTTP with its registry; this carries it on.
-	bridge := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target) }})
-	t.Cleanup(bridge.Close)
-	a := &artifactory{url: strings.TrimRight(live, "/"), token: os.Getenv(artifactoryToken), addr: strings.TrimPrefix(bridge.URL, "http://"), repositories: map[string]string{}}
-	for pair := range strings.SplitSeq(os.Getenv(artifactoryRepositories), ",") {
-		kind, key, _ := strings.Cut(pair, "=")
-		a.repositories[kind] = key
+	a := &artifactory{
+		url: strings.TrimRight(live, "/"), token: os.Getenv(artifactoryToken), addr: bridge(t, live), repositories: pairs(os.Getenv(artifactoryRepositories)),
 	}
 	return a
 }
@@ -83,12 +70,8 @@ func (a *artifactory) rig(t *testing.T, ecosystem, pkg string, lines []string, o
 	if key == "" {
 		t.Fatalf("%s has no repository of %s", artifactoryRepositories, ecosystem)
 	}
-	secret := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(secret, []byte(a.token+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	if !strings.HasPrefix(strings.Join(lines, ""), "provider") {
-		lines = append([]string{"token {file." + secret + "}"}, lines...)
+		lines = append([]string{"token " + secretFile(t, a.token)}, lines...)
 	}
 	policy := strings.Replace(widgetPolicy, "[acme-widget]", `["`+pkg+`"]`, 1)
 	path := artifactoryPaths[ecosystem]
