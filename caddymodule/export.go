@@ -42,8 +42,12 @@ type (
 
 	// Store keeps replay claims, revocations and switches.
 	Store = store.Store
+	// LeasingStore is what a store that several gateways share must be too.
+	LeasingStore = store.Leaser
 	// StoreConfig is a store's configuration.
 	StoreConfig = store.Config
+	// SharedStoreConfig is that of a store which several gateways can use at once.
+	SharedStoreConfig = store.Shared
 	// StoreEnv is what a store may know of its surroundings.
 	StoreEnv = store.Env
 	// StoreKind registers a store.

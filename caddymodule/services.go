@@ -126,6 +126,11 @@ func (a *App) openStore(ctx context.Context, s *services) error {
 	if err != nil {
 		return fmt.Errorf("store %s: %w", a.store.name, err)
 	}
+	if shared, ok := a.store.config.(store.Shared); ok && shared.SharedByNodes() {
+		if _, ok := s.store.(store.Leaser); !ok {
+			return fmt.Errorf("store %s says that several gateways share it, and %T has no leases, so that two of them could publish one file at once: it must be a caddymodule.LeasingStore", a.store.name, s.store)
+		}
+	}
 	s.switches, err = take(&s.leases, "switches/"+a.store.name+"/"+key, func() (*switches.Board, func() error, error) {
 		board, err := switches.Open(ctx, s.store, switches.Options{Logger: relayLogger})
 		if err != nil {

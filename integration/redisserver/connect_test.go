@@ -12,6 +12,7 @@ import (
 
 	"github.com/trustpub/trustpub/integration/gateway"
 	"github.com/trustpub/trustpub/integration/process"
+	"github.com/trustpub/trustpub/integration/toolbox"
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/store/redis"
 )
@@ -46,6 +47,11 @@ func everything(t *testing.T, s *redis.Store) {
 	setErr := s.SetSwitch(ctx, freeze)
 	all, listErr := s.Switches(ctx)
 	found, removeErr := s.RemoveSwitch(ctx, freeze.ID())
+	leased, leaseErr := s.Lease(ctx, "l", "first", time.Minute)
+	again, againErr := s.Lease(ctx, "l", "first", time.Minute)
+	if err := errors.Join(leaseErr, againErr, s.Release(ctx, "l", "first")); err != nil || leased != "first" || again != "first" {
+		t.Errorf("Lease = %q and %q, %v, want first", leased, again, err)
+	}
 	if err := errors.Join(revokeErr, revokedErr, setErr, listErr, removeErr); err != nil || !revoked || len(all) != 1 || !found {
 		t.Errorf("revoked %t, %d switches, removed %t, %v", revoked, len(all), found, err)
 	}
@@ -53,9 +59,22 @@ func everything(t *testing.T, s *redis.Store) {
 
 // TestUser logs in as a user that may do what the documents say and no more.
 func TestUser(t *testing.T) {
-	server := start(t, Options{Args: strings.Fields("--user default off --user trustpub on >" + password + " ~trustpub:* " + commands)})
-	config := redis.Config{Addresses: []string{server.Addr()}, Username: "trustpub", Password: secretFile(t, password)}
-	everything(t, open(t, config, redis.Options{}))
+	each(t, func(t *testing.T, program string) {
+		server := start(t, Options{Program: program, Args: strings.Fields("--user default off --user trustpub on >" + password + " ~trustpub:* " + commands)})
+		config := redis.Config{Addresses: []string{server.Addr()}, Username: "trustpub", Password: secretFile(t, password)}
+		everything(t, open(t, config, redis.Options{}))
+	})
+}
+
+// TestLeasesWithAnotherClock: a lease lasts although the server's clock is minutes ahead of the gateway's, as far as the two may be apart.
+func TestLeasesWithAnotherClock(t *testing.T) {
+	server := start(t, Options{Clock: time.Now().Add(4 * time.Minute)})
+	s := open(t, redis.Config{Addresses: []string{server.Addr()}}, redis.Options{})
+	for _, holder := range []string{"first", "second", "first"} {
+		if got, err := s.Lease(t.Context(), "k", holder, 30*time.Second); err != nil || got != "first" {
+			t.Errorf("Lease by %s = %q, %v, want first", holder, got, err)
+		}
+	}
 }
 
 // TestDefaultUser logs in with a password alone.
@@ -86,6 +105,11 @@ func TestRefusals(t *testing.T) {
 	evicting := start(t, Options{Args: []string{"--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"}})
 	ahead := start(t, Options{Clock: time.Now().Add(time.Hour + 30*time.Second)})
 	forgetful := start(t, Options{})
+	program, err := toolbox.OldRedis.Program(t.Context(), "redis-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := start(t, Options{Program: program})
 	poor := start(t, Options{Args: strings.Fields("--user default on nopass ~* " + strings.Replace(commands, "+info ", "", 1))})
 	for _, c := range []struct {
 		name   string
@@ -95,6 +119,7 @@ func TestRefusals(t *testing.T) {
 		{"no password", redis.Config{Addresses: []string{plain.Addr()}}, "NOAUTH"},
 		{"another password", redis.Config{Addresses: []string{plain.Addr()}, Password: secretFile(t, password+"x")}, "WRONGPASS"},
 		{"a secret that is gone", redis.Config{Addresses: []string{plain.Addr()}, Password: "{file./nowhere/secret}"}, "secret {file./nowhere/secret}"},
+		{"Redis 6", redis.Config{Addresses: []string{old.Addr()}}, `the server says it is Redis "6.2.14", expected 7.0 or later, or Valkey`},
 		{"a server that evicts", redis.Config{Addresses: []string{evicting.Addr()}}, "maxmemory-policy is volatile-lru, expected noeviction"},
 		{"a clock that is ahead", redis.Config{Addresses: []string{ahead.Addr()}}, "the server's clock is 1h0m"},
 		{"durable, and it is not", redis.Config{Addresses: []string{forgetful.Addr()}, Durable: true}, "appendonly no and appendfsync everysec, expected yes and always"},

@@ -3,7 +3,11 @@ package redisserver
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,7 +42,9 @@ func raw(t testing.TB, server *Server) *goredis.Client {
 
 // TestForgetfulRestart: a restart that forgets claims is noticed before any claim is made on what came back, whatever the
 // server has kept of its data.
-func TestForgetfulRestart(t *testing.T) {
+func TestForgetfulRestart(t *testing.T) { each(t, forgetfulRestart) }
+
+func forgetfulRestart(t *testing.T, program string) {
 	for name, keep := range map[string]func(*testing.T, *Server){
 		"nothing is kept": func(*testing.T, *Server) {},
 		"an old snapshot is": func(t *testing.T, s *Server) {
@@ -48,7 +54,7 @@ func TestForgetfulRestart(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := start(t, Options{Args: []string{"--dbfilename", "dump.rdb"}})
+			server := start(t, Options{Program: program, Args: []string{"--dbfilename", "dump.rdb"}})
 			s := open(t, redis.Config{Addresses: []string{server.Addr()}}, redis.Options{})
 			if got := claim(t.Context(), s, "early", "first"); got != "first" {
 				t.Fatal(got)
@@ -92,8 +98,10 @@ func TestForgetfulRestart(t *testing.T) {
 }
 
 // TestDurableRestart: a server that writes before it answers forgets nothing, and Since stays.
-func TestDurableRestart(t *testing.T) {
-	server := start(t, Options{Persist: true})
+func TestDurableRestart(t *testing.T) { each(t, durableRestart) }
+
+func durableRestart(t *testing.T, program string) {
+	server := start(t, Options{Program: program, Persist: true})
 	s := open(t, redis.Config{Addresses: []string{server.Addr()}, Durable: true}, redis.Options{})
 	since := s.Since()
 	for range 3 {
@@ -114,20 +122,113 @@ func TestDurableRestart(t *testing.T) {
 	}
 }
 
-// TestEmptied: data that is wiped under a running server is noticed when the switches are read.
+// TestEmptied: data that is wiped under a running server is noticed by the first question that follows, whichever it is, before its answer
+// is believed.
 func TestEmptied(t *testing.T) {
-	server := start(t, Options{})
-	s := open(t, redis.Config{Addresses: []string{server.Addr()}}, redis.Options{})
-	if err := raw(t, server).FlushAll(t.Context()).Err(); err != nil {
+	for name, ask := range map[string]func(context.Context, *redis.Store) error{
+		"a claim":       func(ctx context.Context, s *redis.Store) error { return only(s.Claim(ctx, "k", "second", until())) },
+		"a revocation":  func(ctx context.Context, s *redis.Store) error { return only(s.Revoked(ctx, "id")) },
+		"the switches":  func(ctx context.Context, s *redis.Store) error { return only(s.Switches(ctx)) },
+		"another claim": func(ctx context.Context, s *redis.Store) error { return only(s.Claim(ctx, "other", "second", until())) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := start(t, Options{})
+			s := open(t, redis.Config{Addresses: []string{server.Addr()}}, redis.Options{})
+			other := open(t, redis.Config{Addresses: []string{server.Addr()}}, redis.Options{})
+			if got := claim(t.Context(), s, "k", "first") + claim(t.Context(), other, "k", "first"); got != "firstfirst" {
+				t.Fatal(got)
+			}
+			if err := raw(t, server).FlushAll(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			wiped := time.Now()
+			for _, gateway := range []*redis.Store{s, other} {
+				if err := ask(t.Context(), gateway); err != nil {
+					t.Fatal(err)
+				}
+				if !gateway.Since().After(wiped) {
+					t.Errorf("Since is %s, expected it after %s", gateway.Since(), wiped)
+				}
+				since := gateway.Since()
+				if err := ask(t.Context(), gateway); err != nil || !gateway.Since().Equal(since) {
+					t.Errorf("asked again, Since went from %s to %s, %v", since, gateway.Since(), err)
+				}
+			}
+		})
+	}
+}
+
+func only[T any](_ T, err error) error { return err }
+
+// TestTwoServersBehindOneAddress: a balancer that spreads connections over two servers, of which neither knows the other's claims, lets no
+// claim be made at both: whoever finds the other server trusts nothing from before.
+func TestTwoServersBehindOneAddress(t *testing.T) {
+	servers := []*Server{start(t, Options{}), start(t, Options{})}
+	balancer := balance(t, servers)
+	s := open(t, redis.Config{Addresses: []string{balancer}}, redis.Options{})
+	var met [2]int
+	for n := range 200 {
+		key := fmt.Sprint("key", n)
+		issued := time.Now()
+		won := 0
+		var both sync.WaitGroup
+		results := make(chan bool, 2)
+		for holder := range 2 {
+			both.Go(func() {
+				held, err := s.Claim(t.Context(), key, fmt.Sprint(holder), until())
+				// As the gateway does: a token from before Since is refused, after the claim too.
+				results <- err == nil && held == fmt.Sprint(holder) && !issued.Before(s.Since())
+			})
+		}
+		both.Wait()
+		close(results)
+		for ok := range results {
+			if ok {
+				won++
+			}
+		}
+		if won > 1 {
+			t.Errorf("%s was claimed by both", key)
+		}
+		for i, server := range servers {
+			if raw(t, server).Exists(t.Context(), "trustpub:claim:"+key).Val() == 1 {
+				met[i]++
+			}
+		}
+	}
+	if met[0] == 0 || met[1] == 0 {
+		t.Errorf("the servers got %v of the claims, expected both to get some: nothing was shown", met)
+	}
+}
+
+// balance gives an address whose connections go to the servers in turn.
+func balance(t *testing.T, servers []*Server) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	wiped := time.Now()
-	if _, err := s.Switches(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if !s.Since().After(wiped) {
-		t.Errorf("Since is %s, expected it after %s", s.Since(), wiped)
-	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for n := 0; ; n++ {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", servers[n%len(servers)].Addr())
+			if err != nil {
+				_ = from.Close()
+				continue
+			}
+			for _, way := range [][2]net.Conn{{from, to}, {to, from}} {
+				go func() {
+					_, _ = io.Copy(way[0], way[1])
+					_ = way[0].Close()
+				}()
+			}
+		}
+	}()
+	return listener.Addr().String()
 }
 
 // TestAway: a server that is away makes every call an error that says so, soon, and at once when it has been away for a while.

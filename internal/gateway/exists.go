@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
-	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -95,10 +93,6 @@ func (t *transaction) ask(method string, u *url.URL, header http.Header) (*probe
 	return answer, t.next(answer, out.WithContext(ctx))
 }
 
-// busy are the addresses of files that are being published, where the registry would replace what it has. They outlive a
-// configuration: an upload that began under the old one goes on beside those of the new.
-var busy sync.Map
-
 // absent refuses to replace what is there, where the registry would let it. Two uploads of one file at a time are refused too,
 // since each would find nothing there. The caller calls done when the upload has ended.
 func (t *transaction) absent(in *incoming, cred model.Credential) (done func(), err error) {
@@ -107,17 +101,14 @@ func (t *transaction) absent(in *incoming, cred model.Credential) (done func(), 
 	}
 	target := in.targets[0]
 	u := &url.URL{Path: t.r.URL.Path, RawPath: t.r.URL.RawPath}
-	// Some registries take two cases for one file.
-	key := strings.ToLower(t.reg.Public.Scheme + "://" + t.reg.Public.Host + u.EscapedPath())
-	if _, taken := busy.LoadOrStore(key, true); taken {
-		return nil, model.Deny(model.CodeAlreadyExists).Differ("upload of "+target.File, "under way already", "one at a time")
-	}
-	done = func() { busy.Delete(key) }
-	if err = t.vacant(in, u, cred); err != nil {
-		done()
+	if t.turn, err = t.takeTurn(t.reg.Public.Scheme+"://"+t.reg.Public.Host+u.EscapedPath(), target.File); err != nil {
 		return nil, err
 	}
-	return done, nil
+	if err = t.vacant(in, u, cred); err != nil {
+		t.turn.stop()
+		return nil, err
+	}
+	return t.turn.stop, nil
 }
 
 // vacant asks whether something is at a URL. Where something is, the upload becomes an overwrite, which a policy must grant.

@@ -143,6 +143,8 @@ type transaction struct {
 	id        *model.Identity
 	key       string // of the identity, for replay
 	grant     *model.Grant
+	// turn is the right to publish where the registry would replace what it has; nil: not asked for.
+	turn *turn
 	// checksum is set for an upload without bytes, props are what stood behind the name of the file.
 	checksum, props string
 }

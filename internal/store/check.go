@@ -37,6 +37,20 @@ func CheckClaim(key, holder string, until, now time.Time) error {
 	return nil
 }
 
+// CheckLease is what every store asks of a lease before it does anything.
+func CheckLease(key, holder string, life time.Duration) error {
+	if err := checkKey("key", key); err != nil {
+		return err
+	}
+	if holder == "" || len(holder) > MaxHolder {
+		return fmt.Errorf("lease: holder has %d bytes, expected 1 to %d", len(holder), MaxHolder)
+	}
+	if life < time.Millisecond {
+		return fmt.Errorf("lease: life is %s, expected 1ms or more", life)
+	}
+	return nil
+}
+
 // CheckRevoke is what every store asks of a revocation. A time that has passed is no error: the token it was for has expired.
 func CheckRevoke(id string) error { return checkKey("id", id) }
 

@@ -34,6 +34,17 @@ type Store interface {
 	io.Closer
 }
 
+// Leaser is implemented by every store that several gateways share: what one of them is doing just now, the others leave alone. A gateway
+// that is alone needs no store for that.
+type Leaser interface {
+	// Lease makes holder the holder of key for a while if nobody holds it, and returns whoever holds it then. Asking again with the same
+	// holder makes it last that while from now. The while is by the store's own clock, since it is short and clocks differ. Leases
+	// and claims of one name are apart.
+	Lease(ctx context.Context, key, holder string, life time.Duration) (string, error)
+	// Release gives key back; it does nothing where another one holds it, or nobody does.
+	Release(ctx context.Context, key, holder string) error
+}
+
 // Env is what a store may know of its surroundings.
 type Env struct {
 	// DataDir is the folder for durable data; a store that uses it creates it with mode 0700.
@@ -44,7 +55,7 @@ type Env struct {
 // Shared is implemented by the configuration of a store that several gateways can use at once. One that lacks it is for one
 // gateway, and refused where more are configured.
 type Shared interface {
-	// SharedByNodes is true where gateways that are configured alike see each other's claims.
+	// SharedByNodes is true where gateways that are configured alike see each other's claims. What Open makes is then a Leaser too.
 	SharedByNodes() bool
 }
 

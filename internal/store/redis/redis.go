@@ -33,6 +33,7 @@ type Options struct {
 //
 //	claim:KEY     the holder, with an end
 //	revoked:ID    1, with an end
+//	lease:KEY     the holder, for a while
 //	switches      a hash: ID of a switch -> the switch as JSON
 //	run:ID        since when a run of the server remembers (see meet)
 type Store struct {
@@ -46,13 +47,16 @@ type Store struct {
 	closed  atomic.Bool
 
 	since  atomic.Pointer[time.Time]
-	marker atomic.Pointer[string] // the key of the run that was met last
+	marker atomic.Pointer[marker] // of the run that was met last
 	runs   sync.Map               // of a cluster: the runs that this gateway has met
 
 	known knownSwitches
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Leaser = (*Store)(nil)
+)
 
 // Open makes a client and tries it. A server that is away is no error: every call fails until it is there.
 func Open(ctx context.Context, config Config, opts Options) (*Store, error) {
@@ -103,7 +107,12 @@ func (s *Store) Claim(ctx context.Context, key, holder string, until time.Time) 
 	return call(ctx, s, func(ctx context.Context) (string, error) {
 		k := s.prefix + "claim:" + key
 		for range attempts {
-			held, err := s.client.Do(ctx, "SET", k, holder, "NX", "GET", "PXAT", at(until)).Text()
+			var set *redis.Cmd
+			err := s.marked(ctx, func(pipe redis.Pipeliner) { set = pipe.Do(ctx, "SET", k, holder, "NX", "GET", "PXAT", at(until)) })
+			if err != nil {
+				return "", err
+			}
+			held, err := set.Text()
 			switch {
 			case errors.Is(err, redis.Nil):
 				return holder, nil
@@ -161,12 +170,13 @@ func (s *Store) Revoked(ctx context.Context, ids ...string) (bool, error) {
 	}
 	return call(ctx, s, func(ctx context.Context) (bool, error) {
 		// One command for each, since a cluster keeps each where its name says.
-		pipe := s.client.Pipeline()
 		found := make([]*redis.IntCmd, len(ids))
-		for i, id := range ids {
-			found[i] = pipe.Exists(ctx, s.prefix+"revoked:"+id)
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		err := s.marked(ctx, func(pipe redis.Pipeliner) {
+			for i, id := range ids {
+				found[i] = pipe.Exists(ctx, s.prefix+"revoked:"+id)
+			}
+		})
+		if err != nil {
 			return false, err
 		}
 		return slices.ContainsFunc(found, func(n *redis.IntCmd) bool { return n.Val() > 0 }), nil

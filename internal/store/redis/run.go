@@ -117,8 +117,8 @@ func (s *Store) meet(ctx context.Context, conn *redis.Conn, found run) error {
 		}
 		return nil
 	}
-	key := s.runKey(found)
-	said, err := conn.Do(ctx, "SET", key, now.Format(time.RFC3339Nano), "NX", "GET").Text()
+	key, value := s.runKey(found), now.Format(time.RFC3339Nano)
+	said, err := conn.Do(ctx, "SET", key, value, "NX", "GET").Text()
 	switch {
 	case errors.Is(err, redis.Nil):
 		s.forgotBefore(ctx, now, found)
@@ -130,8 +130,9 @@ func (s *Store) meet(ctx context.Context, conn *redis.Conn, found run) error {
 			return permanent(fmt.Errorf("key %s does not hold a time, expected what a gateway has written: is prefix %q used by something else?", key, s.prefix))
 		}
 		s.raiseSince(since)
+		value = said
 	}
-	s.marker.Store(&key)
+	s.marker.Store(&marker{key, value})
 	return nil
 }
 

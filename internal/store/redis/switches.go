@@ -95,29 +95,6 @@ func (s *Store) Switches(ctx context.Context) ([]model.Switch, error) {
 	})
 }
 
-// checkMarker notices that the key of the run is gone, and writes it anew.
-func (s *Store) checkMarker(ctx context.Context) error {
-	key := s.marker.Load()
-	if key == nil {
-		return nil
-	}
-	now := s.now().UTC()
-	said, err := s.client.Do(ctx, "SET", *key, now.Format(time.RFC3339Nano), "NX", "GET").Text()
-	switch {
-	case errors.Is(err, redis.Nil):
-		if s.marker.Load() == key { // else another run was met meanwhile, which said all that there is to say
-			s.forgotBefore(ctx, now, run{id: *key})
-		}
-	case err != nil:
-		return err
-	default:
-		if since, err := time.Parse(time.RFC3339Nano, said); err == nil {
-			s.raiseSince(since)
-		}
-	}
-	return nil
-}
-
 // knownSwitches are those that were read last, and what Since was then.
 type knownSwitches struct {
 	mu    sync.Mutex

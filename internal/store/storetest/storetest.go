@@ -24,10 +24,18 @@ type Options struct {
 	Durable bool
 	// Counts is set where Since is when the store was first opened, though it is durable: whoever keeps it may lose it.
 	Counts bool
+	// Leases is set for a store that several gateways share, which is a store.Leaser.
+	Leases bool
 	// Tick is the shortest time that the store can tell; zero: a nanosecond.
 	Tick time.Duration
 	// Moved is called whenever the clock of a case is set or moved; nil where the store has no clock but the one it was given.
 	Moved func(t *testing.T, now time.Time)
+}
+
+// testCase is one promise.
+type testCase struct {
+	name string
+	run  func(t *testing.T, f *fixture)
 }
 
 // newClock is the clock of one case.
@@ -83,10 +91,7 @@ func Run(t *testing.T, open Opener, opts Options) {
 	if opts.Tick == 0 {
 		opts.Tick = 1
 	}
-	cases := []struct {
-		name string
-		run  func(t *testing.T, f *fixture)
-	}{
+	cases := []testCase{
 		{"claim returns the holder", claimReturnsTheHolder},
 		{"one of 100 wins", oneWins},
 		{"a claim ends", claimEnds},
@@ -100,6 +105,9 @@ func Run(t *testing.T, open Opener, opts Options) {
 		{"switches", switches},
 		{"a switch ends", switchEnds},
 		{"since", func(t *testing.T, f *fixture) { since(t, f, opts) }},
+	}
+	if opts.Leases {
+		cases = append(cases, leaseCases...)
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
