@@ -33,7 +33,7 @@ func TestTurnsOutliveSlowUploads(t *testing.T) {
 			defer close(ended)
 			m.keep(ctx)
 		}()
-		time.Sleep(10*time.Minute + time.Second)
+		<-time.After(10*time.Minute + time.Second)
 		cancel()
 		<-ended
 		last := time.Duration(0)
@@ -44,7 +44,7 @@ func TestTurnsOutliveSlowUploads(t *testing.T) {
 			last = at
 		}
 		asked := len(store.asked)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if len(store.asked) != asked {
 			t.Error("it was asked for after the upload's end")
 		}
