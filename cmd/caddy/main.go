@@ -1,4 +1,4 @@
-// Command caddy is Caddy with the trusted publishing module built in: what operators run.
+// Command caddy is Caddy with the trusted publishing module and all its parts built in: what operators run.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/trustpub/trustpub/caddymodule"
+	_ "github.com/trustpub/trustpub/caddymodule/codeartifact"
 )
 
 func main() { caddycmd.Main() }

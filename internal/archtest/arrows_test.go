@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +75,9 @@ var rooms = []room{
 	{"internal/testkit", []string{"internal/demo/*", "internal/model"}},
 	{"internal/archtest", nil},
 	{"caddymodule", []string{"internal/*", "policies"}},
-	{"cmd/caddy", []string{"caddymodule"}},
+	// What a build of Caddy may leave out: a folder for each part that brings a large library.
+	{"caddymodule/*", []string{"caddymodule", "internal/credential/*"}},
+	{"cmd/caddy", []string{"caddymodule", "caddymodule/*"}},
 	{"cmd/trustpub", []string{"internal/cli"}},
 	{"bench", []string{"internal/demo/*"}},
 	{"integration", []string{"internal/demo/*", "internal/ecosystem/*", "internal/model"}},
@@ -145,6 +148,9 @@ func TestRoomsAllow(t *testing.T) {
 		{"and nothing of the gateway", "internal/exchange", "internal/model", false},
 		{"the module wires everything", "caddymodule", "internal/store/local", true},
 		{"and no command", "caddymodule", "cmd/caddy", false},
+		{"what can be left out registers itself", "caddymodule/codeartifact", "caddymodule", true},
+		{"with its source", "caddymodule/codeartifact", "internal/credential/codeartifact", true},
+		{"and is not in every build", "caddymodule", "caddymodule/codeartifact", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -202,6 +208,30 @@ func TestNothingElseLinksCaddy(t *testing.T) {
 			if isForeign(dep) {
 				t.Errorf("%s links %s: only %v may; find the import with `go mod why -m` or `go list -deps`", folder, dep, caddyRooms)
 				break
+			}
+		}
+	}
+}
+
+// heavy are large libraries, each with the part that brings it; a build that does not name the part has nothing of it.
+var heavy = map[string]string{
+	"github.com/aws/": "codeartifact",
+}
+
+// TestLargeLibrariesCanBeLeftOut: only a part itself, the folder of caddymodule that registers it, and the Caddy with everything link its
+// library.
+func TestLargeLibrariesCanBeLeftOut(t *testing.T) {
+	for _, pkg := range listed(t) {
+		folder := strings.TrimPrefix(pkg.ImportPath, module+"/")
+		for prefix, part := range heavy {
+			if slices.Contains([]string{"internal/credential/" + part, "caddymodule/" + part, "cmd/caddy"}, folder) {
+				continue
+			}
+			for _, dep := range pkg.Deps {
+				if strings.HasPrefix(dep, prefix) {
+					t.Errorf("%s links %s: only the source %s may, and what names caddymodule/%s", folder, dep, part, part)
+					break
+				}
 			}
 		}
 	}

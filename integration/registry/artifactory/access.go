@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/trustpub/trustpub/integration/registry/trust"
 )
 
 // The limits of the documentation.
@@ -224,25 +226,7 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request) {
 
 // maps verifies the identity token: signature, issuer, audience, times, and the mapping's claims.
 func (p *Provider) maps(raw string, now time.Time) bool {
-	parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
-	if err != nil {
-		return false
-	}
-	var keys jose.JSONWebKeySet
-	var standard jwt.Claims
-	var all map[string]any
-	if json.Unmarshal(p.Keys(), &keys) != nil || parsed.Claims(keys, &standard, &all) != nil {
-		return false
-	}
-	if standard.ValidateWithLeeway(jwt.Expected{Issuer: p.Issuer, AnyAudience: jwt.Audience{p.Audience}, Time: now}, 0) != nil {
-		return false
-	}
-	for name, want := range p.Claims {
-		if all[name] != want {
-			return false
-		}
-	}
-	return true
+	return trust.Issuer{URL: p.Issuer, Audiences: []string{p.Audience}, Keys: p.Keys, Claims: p.Claims}.Check(raw, now) == nil
 }
 
 var scopeEntry = regexp.MustCompile(`^artifact:([A-Za-z0-9][A-Za-z0-9._-]{0,63})(?:/([^: ]+))?:([rwdamxs*](?:,[rwdamxs])*)$`)

@@ -138,7 +138,13 @@ func isTimeout(err error) bool {
 }
 
 // hintOf is the call's own hint, else what a status means everywhere.
-func hintOf(c Call, status int) string {
+func hintOf(c Call, got answer) string {
+	status := got.status
+	if c.Refusal != nil {
+		if hint := c.Refusal(status, got.body); hint != "" {
+			return hint
+		}
+	}
 	if c.Hint != nil {
 		if hint := c.Hint(status); hint != "" {
 			return hint

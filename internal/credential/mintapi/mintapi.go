@@ -176,14 +176,29 @@ type Call struct {
 	Read func(answer []byte) error
 	// Hint says what a status means here, for the error; may be nil.
 	Hint func(status int) string
+	// Refusal is Hint with the answer, for an API that says in it what a status means; it must give words of its own. May be nil.
+	Refusal func(status int, answer []byte) string
 }
 
 // Do makes a call, and returns its status where it is one of those expected.
 func (a *API) Do(ctx context.Context, c Call) (int, error) {
+	got, err := a.call(ctx, c, a.request)
+	return got.status, err
+}
+
+// answer is one of the API's.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// call is Do of a request that build makes.
+func (a *API) call(ctx context.Context, c Call, build func(context.Context, Call) (*http.Request, error)) (answer, error) {
 	l := a.live.Load()
 	probe, wait := l.breaker.enter()
 	if wait > 0 {
-		return 0, down(a.describe(c, errors.New("it did not answer before, and is left alone for a while")), wait)
+		return answer{}, down(a.describe(c, errors.New("it did not answer before, and is left alone for a while")), wait)
 	}
 	outcome := ended // what is not said below is no sign of an API that is down
 	var retryAfter time.Duration
@@ -193,56 +208,56 @@ func (a *API) Do(ctx context.Context, c Call) (int, error) {
 		defer func() { <-l.calls }()
 	case <-ctx.Done():
 		outcome = unknown
-		return 0, a.describe(c, ctx.Err())
+		return answer{}, a.describe(c, ctx.Err())
 	}
 	limited, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	status, header, answer, err := a.send(limited, l.client, c)
+	got, err := a.send(limited, l.client, c, build)
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
 			outcome = unknown
-			return 0, a.describe(c, err)
+			return got, a.describe(c, err)
 		}
 		outcome = failed
-		return 0, down(a.describe(c, err), firstWait)
+		return got, down(a.describe(c, err), firstWait)
 	}
-	if !slices.Contains(c.Expect, status) {
-		refused := &Error{Method: c.Method, URL: a.where(c), Status: status, Expected: c.Expect[0], Hint: hintOf(c, status)}
-		if status >= 500 || status == http.StatusTooManyRequests {
-			outcome, retryAfter = failed, parseRetryAfter(header.Get("Retry-After"), l.breaker.now())
-			return status, down(refused, max(firstWait, retryAfter))
+	if !slices.Contains(c.Expect, got.status) {
+		refused := &Error{Method: c.Method, URL: a.where(c), Status: got.status, Expected: c.Expect[0], Hint: hintOf(c, got)}
+		if got.status >= 500 || got.status == http.StatusTooManyRequests {
+			outcome, retryAfter = failed, parseRetryAfter(got.header.Get("Retry-After"), l.breaker.now())
+			return got, down(refused, max(firstWait, retryAfter))
 		}
-		return status, refused
+		return got, refused
 	}
 	if c.Read == nil {
-		return status, nil
+		return got, nil
 	}
-	if err := c.Read(answer); err != nil {
+	if err := c.Read(got.body); err != nil {
 		outcome = failed // who answers in this way may have made a credential that nobody deletes
-		return status, a.describe(c, err)
+		return got, a.describe(c, err)
 	}
-	return status, nil
+	return got, nil
 }
 
 // send is the exchange of messages alone.
-func (a *API) send(ctx context.Context, client *http.Client, c Call) (int, http.Header, []byte, error) {
-	req, err := a.request(ctx, c)
+func (a *API) send(ctx context.Context, client *http.Client, c Call, build func(context.Context, Call) (*http.Request, error)) (answer, error) {
+	req, err := build(ctx, c)
 	if err != nil {
-		return 0, nil, nil, err
+		return answer{}, err
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return 0, nil, nil, err
+		return answer{}, err
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, a.maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(res.Body, a.maxAnswer+1))
 	if err != nil {
-		return 0, nil, nil, err
+		return answer{}, err
 	}
-	if int64(len(answer)) > a.maxAnswer {
-		return 0, nil, nil, tooLarge(a.maxAnswer)
+	if int64(len(body)) > a.maxAnswer {
+		return answer{}, tooLarge(a.maxAnswer)
 	}
-	return res.StatusCode, res.Header, answer, nil
+	return answer{res.StatusCode, res.Header, body}, nil
 }
 
 func (a *API) request(ctx context.Context, c Call) (*http.Request, error) {
