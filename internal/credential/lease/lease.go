@@ -122,9 +122,9 @@ type shelf struct {
 	once   bool // no renewal ahead
 	now    func() time.Time
 	flight singleflight.Group
-	ctx    context.Context // of renewals; ends with Close
+	ctx    context.Context // of what is being made; ends with Close
 	cancel context.CancelFunc
-	behind sync.WaitGroup // renewals under way
+	behind sync.WaitGroup // what is being made
 
 	mu      sync.Mutex
 	kept    map[string]*kept
@@ -170,16 +170,24 @@ func (s *shelf) renew(key string, old *kept, mint Mint, logger *slog.Logger) {
 // make mints one and keeps it, unless another than old was made meanwhile.
 func (s *shelf) make(ctx context.Context, key string, old *kept, mint Mint) (*kept, error) {
 	s.mu.Lock()
-	now, k := s.now(), s.kept[key]
-	s.mu.Unlock()
+	now, k, closed := s.now(), s.kept[key], s.closed
 	if k != nil && k != old && now.Before(k.end) {
+		s.mu.Unlock()
 		return k, nil
 	}
+	if !closed { // Close waits for it, so that none is made that nobody revokes
+		s.behind.Add(1)
+		defer s.behind.Done()
+	}
+	s.mu.Unlock()
 	if old == nil { // somebody waits, and others may wait with him
 		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
 	defer cancel()
+	if !closed {
+		defer context.AfterFunc(s.ctx, cancel)()
+	}
 	fresh, err := mint(ctx)
 	if err != nil {
 		return nil, err
@@ -260,7 +268,7 @@ func (s *shelf) drop(key string, k *kept) {
 	}
 }
 
-// Close ends renewals and revokes what can be revoked.
+// Close ends what is being made, and revokes what can be revoked.
 func (s *shelf) Close() error {
 	s.mu.Lock()
 	s.closed = true

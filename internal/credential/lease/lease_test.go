@@ -304,6 +304,37 @@ func TestCloseEndsRenewals(t *testing.T) {
 	}
 }
 
+// TestCloseEndsWhatIsMade: what somebody has waited for who is gone is not made after the end, where nobody would revoke it.
+func TestCloseEndsWhatIsMade(t *testing.T) {
+	p := newPlayed()
+	p.gate = make(chan struct{})
+	c := New(Options{Logger: slog.New(slog.DiscardHandler), Now: p.Now})
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-p.arrived
+		leave()
+	}()
+	ended := make(chan error, 1)
+	if _, err := c.Get(ctx, "key", func(ctx context.Context) (model.Credential, error) {
+		got, err := p.mint(ctx)
+		ended <- err
+		return got, err
+	}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, expected that the caller has gone", err)
+	}
+	if err := c.live.Load().Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, expected that it was ended", err)
+		}
+	default:
+		t.Error("it is still being made after Close")
+	}
+}
+
 func TestKeyHidesItsParts(t *testing.T) {
 	if key := Key("bot", "canary-password"); strings.Contains(key, "canary") || key == Key("botcanary-", "password") || len(key) != 64 {
 		t.Errorf("got key %q", key)
