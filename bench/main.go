@@ -4,6 +4,7 @@
 //
 //	go run ./bench                                     # everything, about ten minutes on an idle machine
 //	go run ./bench -rounds 3 -duration 1s -rows read   # a short look at some rows
+//	go run ./bench -rounds 1 -rows npm -profiles DIR   # where the time goes: go tool pprof -top DIR/ROW.SIDE.profile
 package main
 
 import (
@@ -23,6 +24,7 @@ type options struct {
 	duration time.Duration
 	tokens   int
 	rows     *regexp.Regexp
+	profiles string // a folder; empty: none are taken
 }
 
 func main() {
@@ -39,6 +41,7 @@ func start() error {
 	flag.DurationVar(&opts.duration, "duration", 2*time.Second, "how long small requests are sent in one round")
 	flag.IntVar(&opts.tokens, "tokens", 1000, "how many new tokens are used in one round")
 	rows := flag.String("rows", "", "a regular expression for the names of the rows that are measured (default: all)")
+	flag.StringVar(&opts.profiles, "profiles", "", "a folder for profiles of Caddy's processor time and allocations, of the last round of each row; they cost some speed")
 	flag.Parse()
 	if err := opts.check(*rows); err != nil {
 		return err

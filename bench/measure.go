@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -67,7 +68,7 @@ func (r *rig) measure(ctx context.Context, w row) ([]measurement, error) {
 			slices.Reverse(order)
 		}
 		for _, i := range order {
-			got, err := r.once(ctx, trials[i])
+			got, err := r.once(ctx, w.name, trials[i])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", trials[i].label, err)
 			}
@@ -90,7 +91,7 @@ func (r *rig) measure(ctx context.Context, w row) ([]measurement, error) {
 }
 
 // once does one trial.
-func (r *rig) once(ctx context.Context, t trial) (sample, error) {
+func (r *rig) once(ctx context.Context, row string, t trial) (sample, error) {
 	if t.side == "" {
 		got, err := t.run(ctx, r, nil)
 		return got.sample(0), err
@@ -100,8 +101,9 @@ func (r *rig) once(ctx context.Context, t trial) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
+	profiled := r.profile(ctx, row, s)
 	got, err := t.run(ctx, r, s)
-	if err != nil {
+	if err = errors.Join(err, <-profiled); err != nil {
 		return sample{}, err
 	}
 	after, err := s.processor()

@@ -49,7 +49,7 @@ const policy = `policies:
 
 // caddyfile is the configuration of a side of Caddy; site is what stands before the proxy, global what belongs to it.
 const caddyfile = `{
-	admin off
+	admin %s
 	persist_config off
 	auto_https off
 	storage file_system %s
@@ -145,14 +145,21 @@ func (r *rig) restart(ctx context.Context) error {
 			global = fmt.Sprintf(gatewayGlobal, r.issuer.URL(), store, filepath.Join(folder, "audit.jsonl"), sync)
 			site = fmt.Sprintf(gatewaySite, addr, filepath.Join(r.dir, "secret"))
 		}
+		admin := "off"
+		if r.opts.profiles != "" {
+			if admin, err = freeAddr(ctx); err != nil {
+				return err
+			}
+		}
 		config := filepath.Join(r.dir, filepath.Base(folder)+".caddyfile")
-		if err := os.WriteFile(config, fmt.Appendf(nil, caddyfile, folder, global, addr, site, upstream), 0o600); err != nil {
+		if err := os.WriteFile(config, fmt.Appendf(nil, caddyfile, admin, folder, global, addr, site, upstream), 0o600); err != nil {
 			return err
 		}
 		s, err := startSide(ctx, name, addr, r.dir, r.program, "run", "--config", config, "--adapter", "caddyfile")
 		if err != nil {
 			return err
 		}
+		s.admin = admin
 		r.sides = append(r.sides, s)
 	}
 	for _, e := range r.extra {

@@ -17,10 +17,11 @@ import (
 
 // side is one proxy that is compared.
 type side struct {
-	name string
-	addr string
-	cmd  *exec.Cmd
-	out  bytes.Buffer
+	name  string
+	addr  string
+	admin string // the address of Caddy's admin API; "off" or empty: there is none
+	cmd   *exec.Cmd
+	out   bytes.Buffer
 }
 
 // startSide runs a proxy that listens on addr, and waits until it does.
