@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/trustpub/trustpub/internal/demo/issuer"
@@ -42,10 +43,10 @@ const benchSites = `{
 http://%[3]s {
 	trusted_publishing {
 %[6]s	}
-	reverse_proxy %[5]s
+	%[5]s
 }
 http://%[4]s {
-	reverse_proxy %[5]s
+	%[5]s
 }
 `
 
@@ -57,8 +58,29 @@ const benchRegistry = `		registry %s %s http://%s%s {
 		}
 `
 
-// startSites runs the sites with registries, each as NAME, ECOSYSTEM and PATH.
-func startSites(b *testing.B, policies string, registries [][3]string) (iss *issuer.Server, gatewayAddr, plainAddr string) {
+// benchSink answers in the place of a reverse proxy and its registry, so that what is measured is the gateway alone.
+type benchSink struct{}
+
+func init() {
+	caddy.RegisterModule(benchSink{})
+	httpcaddyfile.RegisterHandlerDirective("bench_sink", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) { return benchSink{}, nil })
+	httpcaddyfile.RegisterDirectiveOrder("bench_sink", httpcaddyfile.After, "reverse_proxy")
+}
+
+func (benchSink) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.bench_sink", New: func() caddy.Module { return new(benchSink) }}
+}
+
+func (benchSink) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "stored\n")
+	return err
+}
+
+// startSites runs the sites with registries, each as NAME, ECOSYSTEM and PATH, in front of an upstream, or of a sink in its place.
+func startSites(b *testing.B, policies string, registries [][3]string, alone bool) (iss *issuer.Server, gatewayAddr, plainAddr string) {
 	b.Helper()
 	iss, err := issuer.Start(issuer.Options{})
 	if err != nil {
@@ -75,12 +97,20 @@ func startSites(b *testing.B, policies string, registries [][3]string) (iss *iss
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			b.Fatal(err)
 		}
+		// A file that was just written is read again at each use.
+		if err := os.Chtimes(filepath.Join(dir, name), time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+			b.Fatal(err)
+		}
 	}
 	var lines strings.Builder
 	for _, r := range registries {
 		fmt.Fprintf(&lines, benchRegistry, r[0], r[1], gatewayAddr, r[2], dir)
 	}
-	text := fmt.Sprintf(benchSites, dir, iss.URL(), gatewayAddr, plainAddr, strings.TrimPrefix(upstream.URL, "http://"), lines.String())
+	behind := "reverse_proxy " + strings.TrimPrefix(upstream.URL, "http://")
+	if alone {
+		behind = "bench_sink"
+	}
+	text := fmt.Sprintf(benchSites, dir, iss.URL(), gatewayAddr, plainAddr, behind, lines.String())
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": filepath.Join(dir, "Caddyfile")})
 	if err != nil {
 		b.Fatal(err)
@@ -92,10 +122,16 @@ func startSites(b *testing.B, policies string, registries [][3]string) (iss *iss
 	return iss, gatewayAddr, plainAddr
 }
 
-// BenchmarkHandler compares one whole request through the handler, with a token that was seen before, with the same request
-// through a plain reverse proxy. Allocations count the upstream's too, which are the same on both sides.
+// BenchmarkHandler compares one whole request through the handler with the same request without it: "alone" in front of nothing,
+// "proxy" in front of a reverse proxy and its upstream, whose allocations count too.
 func BenchmarkHandler(b *testing.B) {
-	iss, gatewayAddr, plainAddr := startSites(b, testPolicy, [][3]string{{"internal-pypi", "pypi", "/root/prod/"}})
+	b.Run("alone", func(b *testing.B) { benchHandler(b, true) })
+	b.Run("proxy", func(b *testing.B) { benchHandler(b, false) })
+}
+
+// benchHandler sends small requests, with a token that was seen before and with a new one each.
+func benchHandler(b *testing.B, alone bool) {
+	iss, gatewayAddr, plainAddr := startSites(b, testPolicy, [][3]string{{"internal-pypi", "pypi", "/root/prod/"}}, alone)
 	app, err := caddy.ActiveContext().App("http")
 	if err != nil {
 		b.Fatal(err)
@@ -109,12 +145,15 @@ func BenchmarkHandler(b *testing.B) {
 		b.Fatal(err)
 	}
 	contentType, form := file.Form()
-	// The memory store takes no token of the second in which it was made.
-	token := iss.Token(gatewayAddr, map[string]any{"iat": time.Now().Add(2 * time.Second).Unix()})
+	newToken := func() string {
+		// The memory store takes no token of the second in which it was made.
+		return iss.Token(gatewayAddr, map[string]any{"iat": time.Now().Add(2 * time.Second).Unix()})
+	}
+	token := newToken()
 	for _, side := range []struct{ name, addr string }{{"plain", plainAddr}, {"gateway", gatewayAddr}} {
 		_, port, _ := net.SplitHostPort(side.addr)
 		handler := servers[":"+port]
-		request := func(method, path, kind string, body []byte) {
+		request := func(method, path, kind, token string, body []byte) {
 			r := httptest.NewRequest(method, path, bytes.NewReader(body))
 			if body == nil {
 				r = httptest.NewRequest(method, path, nil)
@@ -124,7 +163,7 @@ func BenchmarkHandler(b *testing.B) {
 			if kind != "" {
 				r.Header.Set("Content-Type", kind)
 			}
-			r.SetBasicAuth("__token__", token)
+			r.Header.Set("Authorization", "Bearer "+token)
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, r)
 			if w.Code != http.StatusOK {
@@ -134,13 +173,24 @@ func BenchmarkHandler(b *testing.B) {
 		b.Run("read/"+side.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				request(http.MethodGet, "/root/prod/+simple/acme-widget/", "", nil)
+				request(http.MethodGet, "/root/prod/+simple/acme-widget/", "", token, nil)
+			}
+		})
+		b.Run("read-new/"+side.name, func(b *testing.B) {
+			b.ReportAllocs()
+			tokens := make([]string, 0, b.N)
+			for range b.N {
+				tokens = append(tokens, newToken())
+			}
+			b.ResetTimer()
+			for i := range b.N {
+				request(http.MethodGet, "/root/prod/+simple/acme-widget/", "", tokens[i], nil)
 			}
 		})
 		b.Run("upload/"+side.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				request(http.MethodPost, "/root/prod/", contentType, form)
+				request(http.MethodPost, "/root/prod/", contentType, token, form)
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -177,10 +176,19 @@ const routeGroups = caddy.CtxKey("route_group")
 // anew chooses among "handle" blocks each time that the gateway sends something on: it asks a registry whether a file is there
 // before it forwards the file, and the question must not use up the block that the file needs too.
 func anew(next caddyhttp.Handler) func(http.ResponseWriter, *http.Request) error {
+	var before map[string]struct{}
+	asked := false
 	return func(w http.ResponseWriter, r *http.Request) error {
+		// One request's chain runs once at a time, so what the last run noted can be undone in place.
 		if groups, ok := r.Context().Value(routeGroups).(map[string]struct{}); ok {
-			r = r.WithContext(context.WithValue(r.Context(), routeGroups, maps.Clone(groups)))
+			if asked {
+				clear(groups)
+				maps.Copy(groups, before)
+			} else if len(groups) > 0 {
+				before = maps.Clone(groups)
+			}
 		}
+		asked = true
 		return next.ServeHTTP(w, r)
 	}
 }

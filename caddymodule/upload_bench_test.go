@@ -181,7 +181,7 @@ func BenchmarkUpload(b *testing.B) {
 		{"packages", "nuget", "/packages/"},
 		{"index", "pypi", "/index/"},
 		{"modules", "npm", "/modules/"},
-	})
+	}, false)
 	noise := make([]byte, 200<<20)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
 	for _, name := range []string{"oci", "pypi", "cargo", "npm", "nuget", "rubygems"} {

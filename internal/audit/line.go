@@ -91,13 +91,11 @@ func (c *chain) attach(event []byte) []byte {
 
 // encode turns an event into a JSON object on one line, without anything that looks like a token.
 func encode(event model.Event) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(event); err != nil {
+	out, err := appendEvent(make([]byte, 0, usualEvent), &event)
+	if err != nil {
 		return nil, fmt.Errorf("audit: event %s: %w", event.ID, err)
 	}
-	out := redact(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	out = redact(out)
 	if len(out) > MaxLine-256 {
 		return nil, fmt.Errorf("audit: event %s has %d bytes, expected at most %d", event.ID, len(out), MaxLine-256)
 	}

@@ -52,29 +52,44 @@ var unsafeHeaders = []string{"Accept", "Accept-Language", "Content-Type", "User-
 // that only the gateway sets, and without names that servers fold onto others, as X_Remote_User or X!Remote!User onto X-Remote-User.
 // The original stays as it is, since error routes see it again.
 func (g *Gateway) clean(in http.Header) http.Header {
-	out := in.Clone()
-	for _, line := range in.Values("Connection") {
+	lines := 0
+	for _, values := range in {
+		lines += len(values)
+	}
+	room := make([]string, 0, lines) // of all values, as http.Header.Clone has it
+	out := make(http.Header, len(in)+usualAdditions)
+	for name, values := range in {
+		if _, drops := neverForwarded[name]; drops || slices.Contains(g.reserved, name) || !plainName(name) {
+			continue
+		}
+		if values == nil { // tells a proxy not to set it
+			out[name] = nil
+			continue
+		}
+		from := len(room)
+		room = append(room, values...)
+		out[name] = room[from:len(room):len(room)]
+	}
+	for _, line := range in["Connection"] {
 		for token := range strings.SplitSeq(line, ",") {
 			// A client that names Authorization here would make a later proxy drop the credential that we set.
 			out.Del(textproto.TrimString(token))
 		}
 	}
-	for _, h := range hopHeaders {
-		out.Del(h)
-	}
-	for _, h := range shapingHeaders {
-		out.Del(h)
-	}
-	for _, h := range g.reserved {
-		delete(out, h)
-	}
-	for name := range out {
-		if !plainName(name) {
-			delete(out, name)
-		}
-	}
 	return out
 }
+
+// usualAdditions are the headers that the gateway and the proxy behind it set.
+const usualAdditions = 8
+
+// neverForwarded are hopHeaders and shapingHeaders.
+var neverForwarded = func() map[string]struct{} {
+	all := map[string]struct{}{}
+	for _, name := range slices.Concat(hopHeaders, shapingHeaders) {
+		all[http.CanonicalHeaderKey(name)] = struct{}{}
+	}
+	return all
+}()
 
 // plainName is true for a name of letters, digits and '-'.
 func plainName(name string) bool {
@@ -166,9 +181,12 @@ func (g *Gateway) anonymous(out *http.Request) {
 
 // restrict leaves an unsafe request only what the operation allows.
 func (g *Gateway) restrict(out *http.Request, reg *Registry, op model.Operation, extra ...string) {
-	foreign := http.Header{}
+	var foreign http.Header
 	for _, name := range extra {
 		if v := out.Header.Values(name); len(v) > 0 {
+			if foreign == nil {
+				foreign = http.Header{}
+			}
 			foreign[http.CanonicalHeaderKey(name)] = v
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -57,13 +58,20 @@ func NewVerifier(issuers []*Issuer, options Options) (*Verifier, error) {
 // Ours is true for a JWT whose unverified iss is a configured issuer, disabled ones included, in whatever spelling: such a token
 // is judged and never passed on. It costs no cryptography but a digest.
 func (v *Verifier) Ours(raw string) bool {
-	if v.cache.Contains(sha256.Sum256([]byte(raw))) {
+	// Only what has the form of a token is remembered; most of what is asked for has not.
+	if len(raw) <= maxToken && strings.Count(raw, ".") == 2 && v.cache.Contains(tokenKey(raw)) {
 		return true
 	}
 	return looseIssuer(raw, func(iss string) bool {
 		_, ok := v.byURL[iss]
 		return ok
 	})
+}
+
+// tokenKey names a token in the memory of verified ones.
+func tokenKey(raw string) [sha256.Size]byte {
+	var room [4 << 10]byte // of nearly every one; a copy on the stack is cheaper than one more piece of memory
+	return sha256.Sum256(append(room[:0], raw...))
 }
 
 // Active is true while an issuer of that name is configured and enabled.
@@ -99,7 +107,7 @@ func (v *Verifier) Run(id *model.Identity) map[string]string {
 // Verify checks everything about a token but replay. Exactly one of audiences must be its audience. The error is a *model.Denial.
 // The identity's claims are shared with later calls and must not be changed.
 func (v *Verifier) Verify(ctx context.Context, raw string, audiences []string) (*model.Identity, error) {
-	key := sha256.Sum256([]byte(raw))
+	key := tokenKey(raw)
 	found, denial := v.recall(ctx, key)
 	if denial != nil {
 		return nil, denial

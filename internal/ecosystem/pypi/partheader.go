@@ -2,7 +2,6 @@ package pypi
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
@@ -16,25 +15,31 @@ type part struct {
 	isFile bool
 }
 
-// partLines are the header lines of a part. Everything else that a parser might read differently has no place here: other
-// headers, other parameters (name*, filename*), other orders, other cases, white space, comments, escapes, unquoted values, and
-// line breaks that are not CRLF.
-var partLines = regexp.MustCompile(`^Content-Disposition: form-data; name="(:?[a-z][a-z0-9_]{0,63})"` +
-	`(?:; filename="([0-9A-Za-z._+!-]{1,1000})"(?:\r\nContent-Type: application/([0-9A-Za-z.+-]{1,64}))?)?$`)
+// The header lines of a part are these, with what stands between them. Everything else that a parser might read differently has no
+// place here: other headers, other parameters (name*, filename*), other orders, other cases, white space, comments, escapes,
+// unquoted values, and line breaks that are not CRLF.
+const (
+	partDisposition = `Content-Disposition: form-data; name="`
+	partFile        = `"; filename="`
+	partType        = "\"\r\nContent-Type: application/"
+)
+
+// The longest that may stand between them, in bytes; a name without its colon.
+const (
+	maxPartName = 64
+	maxPartFile = 1000
+	maxPartType = 64
+)
 
 // maxFileName is what file systems of registries take, in bytes.
 const maxFileName = 255
 
 // parsePart reads the header lines of a part.
 func parsePart(header []byte) (part, error) {
-	m := partLines.FindSubmatchIndex(header)
-	if m == nil {
+	p, media, ok := splitPart(string(header))
+	if !ok {
 		return part{}, malformed("header of a part", brief(string(header)),
 			`Content-Disposition: form-data; name="FIELD", for a file also ; filename="FILE" and a plain Content-Type`)
-	}
-	p := part{name: string(header[m[2]:m[3]])}
-	if m[4] >= 0 {
-		p.file, p.isFile = string(header[m[4]:m[5]]), true
 	}
 	limit := maxFileName
 	if p.name == fieldSignature {
@@ -43,11 +48,65 @@ func parsePart(header []byte) (part, error) {
 	if len(p.file) > limit {
 		return part{}, model.Deny(model.CodeTooLarge).Differ("file name", fmt.Sprintf("%d bytes", len(p.file)), fmt.Sprintf("at most %d bytes", limit))
 	}
-	if m[6] >= 0 && strings.EqualFold(string(header[m[6]:m[7]]), "x-www-form-urlencoded") {
+	if strings.EqualFold(media, "x-www-form-urlencoded") {
 		// Python's cgi module would read the rest of the body as a form.
 		return part{}, malformed("Content-Type of the file", "a form", "application/octet-stream")
 	}
 	return p, nil
+}
+
+// splitPart takes header lines apart; ok is false for all but the one form that they may have. A small wheel has more than a dozen
+// parts, so this is no regular expression; the tests hold it to one.
+func splitPart(header string) (p part, media string, ok bool) {
+	rest, ok := strings.CutPrefix(header, partDisposition)
+	if !ok {
+		return p, "", false
+	}
+	n := strings.IndexByte(rest, '"')
+	if n < 0 || !isPartName(rest[:n]) {
+		return p, "", false
+	}
+	p.name, rest = rest[:n], rest[n:]
+	if rest == `"` {
+		return p, "", true
+	}
+	if rest, ok = strings.CutPrefix(rest, partFile); !ok {
+		return p, "", false
+	}
+	n = strings.IndexByte(rest, '"')
+	if n < 1 || n > maxPartFile || !only(rest[:n], "._+!-") {
+		return p, "", false
+	}
+	p.file, p.isFile, rest = rest[:n], true, rest[n:]
+	if rest == `"` {
+		return p, "", true
+	}
+	media, ok = strings.CutPrefix(rest, partType)
+	return p, media, ok && media != "" && len(media) <= maxPartType && only(media, ".+-")
+}
+
+// isPartName is true for a field's name as metadata has them, with or without the colon of the action.
+func isPartName(name string) bool {
+	name = strings.TrimPrefix(name, ":")
+	if name == "" || len(name) > maxPartName || name[0] < 'a' || name[0] > 'z' {
+		return false
+	}
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// only is true for a text of ASCII letters, digits and these signs.
+func only(text, signs string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte(signs, c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // brief cuts a hostile value to what an error can show.
