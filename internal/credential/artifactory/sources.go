@@ -2,8 +2,6 @@ package artifactory
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -52,12 +50,7 @@ type jwtClaims struct {
 }
 
 func claimsOf(token string) (c jwtClaims) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return c
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(payload, &c) != nil {
+	if mintapi.UnverifiedClaims(token, &c) != nil {
 		return jwtClaims{}
 	}
 	return c
