@@ -10,6 +10,7 @@ import (
 	auditfile "github.com/trustpub/trustpub/internal/audit/file"
 	auditlog "github.com/trustpub/trustpub/internal/audit/log"
 	"github.com/trustpub/trustpub/internal/credential/artifactory"
+	"github.com/trustpub/trustpub/internal/credential/cloudsmith"
 	"github.com/trustpub/trustpub/internal/credential/devpi"
 	"github.com/trustpub/trustpub/internal/credential/distribution"
 	"github.com/trustpub/trustpub/internal/credential/exec"
@@ -62,6 +63,7 @@ func init() {
 	RegisterCredential(gitlab.Kind)
 	RegisterCredential(harbor.Kind)
 	RegisterCredential(nexus.Kind)
+	RegisterCredential(cloudsmith.Kind)
 	RegisterCredential(reposilite.Kind)
 	RegisterCredential(verdaccio.Kind)
 	RegisterCredential(exec.Kind)
