@@ -83,6 +83,7 @@ func TestInvariantSecretsStayInsideAdaptedConfig(t *testing.T) {
 			{"harbor", "", "harbor {\nurl http://harbor:8080\nuser bot\npassword " + value + "\n}"},
 			{"nexus", "", "nexus {\nurl http://nexus:8081\nuser bot\nrole publisher\npassword " + value + "\n}"},
 			{"nexus as it stands", "", "nexus {\nfixed " + value + "\n}"},
+			{"zot", "", "zot {\nurl http://zot:8080\nuser bot\npassword " + value + "\n}"},
 			{"gitlab", "", "gitlab {\nurl http://gitlab:3000\nproject 1\ntoken " + value + "\n}"},
 			{"token key", "token_key " + value, "static {\nbearer {env.A}\n}"},
 			{"token key with one too many", "token_key {env.A} " + value, "static {\nbearer {env.A}\n}"},

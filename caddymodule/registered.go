@@ -23,6 +23,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/static"
 	"github.com/trustpub/trustpub/internal/credential/vault"
 	"github.com/trustpub/trustpub/internal/credential/verdaccio"
+	"github.com/trustpub/trustpub/internal/credential/zot"
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
@@ -64,6 +65,7 @@ func init() {
 	RegisterCredential(harbor.Kind)
 	RegisterCredential(nexus.Kind)
 	RegisterCredential(cloudsmith.Kind)
+	RegisterCredential(zot.Kind)
 	RegisterCredential(reposilite.Kind)
 	RegisterCredential(verdaccio.Kind)
 	RegisterCredential(exec.Kind)
