@@ -175,12 +175,12 @@ func (s *Spooled) ReadAt(p []byte, off int64) (int, error) {
 // Body reads the body from its start; each call gives a reader of its own.
 func (s *Spooled) Body() io.ReadCloser { return io.NopCloser(io.NewSectionReader(s, 0, s.size)) }
 
-// Close gives the disk space back.
+// Close gives the disk space back, beside whoever waits for the answer: for a large file that takes milliseconds.
 func (s *Spooled) Close() error {
-	if s.file == nil {
-		return nil
+	if s.file != nil {
+		go func() { _ = s.file.Close() }()
 	}
-	return s.file.Close()
+	return nil
 }
 
 func byteCount[N int | int64](n N) string { return fmt.Sprintf("at most %d bytes", n) }

@@ -53,8 +53,8 @@ func (*protocol) RootPaths() []string { return []string{exchangePath} }
 // Carriers is empty: a key travels in Authorization, without a scheme.
 func (*protocol) Carriers() []string { return nil }
 
-// DefaultBody is spool: a gem is judged whole before the registry sees any of it. It may stream too, since its metadata comes first.
-func (*protocol) DefaultBody() string { return "spool" }
+// DefaultBody is as_sent: a gem's metadata comes first, and the registries drop a gem that is cut off.
+func (*protocol) DefaultBody() string { return "as_sent" }
 
 // Open makes the scanner of a gem, of a form that holds one, or of the form of a yank.
 func (p *protocol) Open(op model.Operation, header http.Header) (upload.Scanner, error) {
