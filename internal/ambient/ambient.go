@@ -40,7 +40,12 @@ type Job struct {
 // Here is the job that this process runs in.
 func Here() Job {
 	return Job{
-		Getenv: os.Getenv, Client: &http.Client{Timeout: askTimeout}, Run: run, ReadFile: os.ReadFile,
+		Getenv: os.Getenv, Run: run, ReadFile: os.ReadFile,
+		Client: &http.Client{
+			Timeout: askTimeout,
+			// No platform redirects, and the question has a secret of the job's.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 		Wait: func(ctx context.Context, d time.Duration) error {
 			select {
 			case <-ctx.Done():
@@ -219,6 +224,13 @@ func oneLine(text string) string {
 		return r
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
+	// Azure Pipelines and GitHub take what follows for a command, anywhere in a line.
+	for strings.Contains(text, "##") {
+		text = strings.ReplaceAll(text, "##", "# #")
+	}
+	if strings.Contains(text, "eyJ") {
+		return "(not shown, since there may be a token in it)"
+	}
 	if len(text) > 300 {
 		text = text[:300] + "..."
 	}
@@ -253,9 +265,18 @@ func ask(ctx context.Context, j Job, build func(context.Context) (*http.Request,
 func once(j Job, req *http.Request) (int, []byte, error) {
 	resp, err := j.Client.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, unreachable{err}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxToken+1))
 	return resp.StatusCode, body, err
 }
+
+// unreachable is an error whose text is one line: what a server sends gets into errors too, as the names of its certificate.
+type unreachable struct{ cause error }
+
+// Error is the cause's text.
+func (e unreachable) Error() string { return oneLine(e.cause.Error()) }
+
+// Unwrap gives the cause.
+func (e unreachable) Unwrap() error { return e.cause }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trustpub/trustpub/internal/courier"
+	"github.com/trustpub/trustpub/internal/exchange"
 	"github.com/trustpub/trustpub/internal/helper"
 )
 
@@ -63,6 +64,8 @@ func helperCommand(opts Options, use, short string, run func(h *helper.Helper, c
 			h := &helper.Helper{In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Errand: func(registry string) courier.Errand {
 				one := errand
 				one.Registry = registry
+				// Clients ask for any host that a configuration, a lock file or a Dockerfile names.
+				one.Named = exchange.SameHost(registry, gateway.registry)
 				return one
 			}}
 			return run(h, cmd, gateway.registry, args)

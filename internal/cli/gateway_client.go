@@ -24,7 +24,7 @@ const (
 
 // gatewayClient is what each command needs that asks a gateway for a token.
 type gatewayClient struct {
-	registry, identity, ca string
+	registry, identity, audience, ca string
 }
 
 func (g *gatewayClient) flags(cmd *cobra.Command) {
@@ -34,6 +34,7 @@ func (g *gatewayClient) flags(cmd *cobra.Command) {
 
 func (g *gatewayClient) identityFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&g.identity, "identity", os.Getenv(envIdentity), "where the identity token is: "+strings.Join(ambient.Names(), ", ")+", env:NAME or file:PATH; default: the first that fits")
+	cmd.Flags().StringVar(&g.audience, "audience", "", "the `audience` that the identity token is asked for, where that of the gateway does not name its own host")
 	cmd.Flags().StringVar(&g.ca, "ca", os.Getenv(envCA), "a `file` with the certificate authority of the gateway, beside those of the system; default: "+envCA)
 }
 
@@ -46,7 +47,7 @@ func environmentClient() *gatewayClient {
 func (g *gatewayClient) errand(cmd *cobra.Command, opts Options) (courier.Errand, error) {
 	client, err := g.client(opts)
 	return courier.Errand{
-		Registry: g.registry, Identity: g.identity, Job: ambient.Here(), Gateway: client, Notes: cmd.ErrOrStderr(),
+		Registry: g.registry, Named: true, Audience: g.audience, Identity: g.identity, Job: ambient.Here(), Gateway: client, Notes: cmd.ErrOrStderr(),
 	}, err
 }
 

@@ -19,8 +19,12 @@ import (
 
 // Errand is what every use needs: where to, and out of which job.
 type Errand struct {
-	// Registry is the URL of a registry.
+	// Registry is the URL of a registry. Named is true where the user has named it, and false where a client asks for it, which may be led to any
+	// host there is.
 	Registry string
+	Named    bool
+	// Audience is what the identity token is asked for; empty: what the gateway says, as far as that names the gateway.
+	Audience string
 	// Identity says where the identity token is; empty: the first place that fits.
 	Identity string
 	// Job is the surroundings, Gateway asks the gateway.
@@ -77,7 +81,16 @@ func (e *Errand) identity(ctx context.Context) (reg *exchange.Registry, source *
 	if reg, err = e.Gateway.Discover(ctx, e.Registry); err != nil {
 		return nil, nil, "", err
 	}
+	if e.Audience != "" {
+		reg.Audience = e.Audience
+	}
+	if err = e.mayAsk(reg, source); err != nil {
+		return nil, nil, "", err
+	}
 	if token, err = source.Token(ctx, reg.Audience); err != nil {
+		return nil, nil, "", err
+	}
+	if err = e.mayShow(reg, source, token); err != nil {
 		return nil, nil, "", err
 	}
 	return reg, source, token, nil

@@ -145,7 +145,7 @@ func newWorld(t *testing.T, client, script string) *world {
 	job.ReadFile = func(string) ([]byte, error) { return []byte(identity), nil }
 	w.trip = Trip{
 		Errand: Errand{
-			Registry: w.gate.URL + "/acme/prod/", Identity: "file:/identity", Job: job, Gateway: exchange.New(nil, "test"), Notes: w.notes,
+			Registry: w.gate.URL + "/acme/prod/", Named: true, Identity: "file:/identity", Job: job, Gateway: exchange.New(nil, "test"), Notes: w.notes,
 			After: func(time.Duration) <-chan time.Time { return nil },
 		},
 		Command: []string{"sh", "-c", script}, For: client, Environ: []string{"PATH=/usr/bin:/bin", "TWINE_PASSWORD=stays-behind"},

@@ -8,8 +8,12 @@ import (
 	"github.com/trustpub/trustpub/internal/handover"
 )
 
-// retryEvery is how often a renewal that failed is tried again.
-const retryEvery = 15 * time.Second
+// retryEvery is how often a renewal that failed is tried again, and soonest the shortest time between two that succeed, however short
+// the life of the tokens is said to be.
+const (
+	retryEvery = 15 * time.Second
+	soonest    = 5 * time.Second
+)
 
 // renew puts a new token into the child's files when a third of the old one's life is left, as long as the child runs. It does nothing
 // where the child could not see it, or where the job has no other identity token.
@@ -22,12 +26,12 @@ func (b *baggage) renew(ctx context.Context) {
 		b.mu.Lock()
 		end := b.tokens[len(b.tokens)-1].Expiry
 		b.mu.Unlock()
-		wait := end.Sub(t.Now()) * 2 / 3
+		wait := max(end.Sub(t.Now())*2/3, soonest)
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-t.After(max(wait, 0)):
+			case <-t.After(wait):
 			}
 			err := b.again(ctx)
 			if ctx.Err() != nil {

@@ -205,14 +205,25 @@ func (b *baggage) write(files map[string]string) error {
 		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
 			return err
 		}
-		if err := os.WriteFile(at+".new", []byte(files[name]), 0o600); err != nil {
-			return err
-		}
-		if err := os.Rename(at+".new", at); err != nil {
+		if err := b.replace(at, files[name]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// replace writes a new file and moves it to its place. Beside the place may lie links into the user's folders, so the file has a name of its own
+// that nothing can have, in the private folder itself.
+func (b *baggage) replace(at, text string) error {
+	file, err := os.CreateTemp(b.dir, ".new-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return os.Rename(file.Name(), at)
 }
 
 // drop removes the folder and revokes the tokens, whatever has happened.

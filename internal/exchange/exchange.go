@@ -21,6 +21,8 @@ const (
 	// timeout bounds one request, maxAnswer what is read of its answer, in bytes.
 	timeout   = 30 * time.Second
 	maxAnswer = 1 << 20
+	// maxLife is the longest life that is believed, in seconds. No gateway gives more.
+	maxLife = 24 * 60 * 60
 	// version is the newest form of discovery that is understood.
 	version = 1
 )
@@ -134,7 +136,7 @@ func choose(u *url.URL, origin string, registries []Registry) (*Registry, error)
 	var known []string
 	path := strings.TrimSuffix(u.EscapedPath(), "/") + "/"
 	for i, reg := range registries {
-		known = append(known, reg.URL)
+		known = append(known, printable(reg.URL))
 		own, err := url.Parse(reg.URL)
 		if err != nil || own.Scheme+"://"+own.Host != origin {
 			continue
@@ -149,13 +151,8 @@ func choose(u *url.URL, origin string, registries []Registry) (*Registry, error)
 	if best == nil {
 		return nil, fmt.Errorf("%s has no registry at %s, expected the URL of one of these: %s", origin, u, strings.Join(known, ", "))
 	}
-	for what, endpoint := range map[string]string{"url": best.URL, "exchange": best.Exchange, "revoke": best.Revoke} {
-		if !strings.HasPrefix(endpoint, origin+"/") {
-			return nil, fmt.Errorf("discovery at %s: %s of the registry %q is elsewhere, expected a URL below %s/", origin, what, best.Name, origin)
-		}
-	}
-	if best.Audience == "" {
-		return nil, fmt.Errorf("discovery at %s: the registry %q has no audience", origin, best.Name)
+	if err := best.check(origin); err != nil {
+		return nil, err
 	}
 	return best, nil
 }
@@ -180,15 +177,15 @@ func (c *Client) Exchange(ctx context.Context, reg *Registry, identity string) (
 		Registries []string `json:"registries"`
 	}
 	// The decoder's error may quote the body, which holds a token.
-	if err := json.Unmarshal(body, &out); err != nil || out.Token == "" || strings.ContainsFunc(out.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return Token{}, errors.New("exchange: the answer has no token")
+	if err := json.Unmarshal(body, &out); err != nil || !plainToken.MatchString(out.Token) {
+		return Token{}, errors.New("exchange: the answer has no token, or one with characters that no token has")
 	}
 	t := Token{Value: out.Token, Registries: out.Registries}
 	switch {
 	case out.ExpiresIn > 0:
-		t.Expiry = c.now().Add(time.Duration(out.ExpiresIn) * time.Second)
+		t.Expiry = c.now().Add(time.Duration(min(out.ExpiresIn, maxLife)) * time.Second)
 	case out.Expires > 0:
-		t.Expiry = time.Unix(out.Expires, 0)
+		t.Expiry = time.Unix(min(out.Expires, c.now().Unix()+maxLife), 0)
 	default:
 		t.Expiry = c.now().Add(15 * time.Minute) // what PEP 807 has as the least
 	}
@@ -225,12 +222,12 @@ func (c *Client) do(ctx context.Context, what, method, at, accept string, in any
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return nil, fmt.Errorf("%s: %w", what, plainError{err})
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return nil, fmt.Errorf("%s: %w", what, plainError{err})
 	}
 	if resp.StatusCode/100 != 2 {
 		return nil, refusal(what, resp.StatusCode, answer)
@@ -250,17 +247,4 @@ func refusal(what string, status int, body []byte) *Refusal {
 		r.Detail, r.Code, r.Event = printable(problem.Detail), printable(problem.Code), printable(problem.Event)
 	}
 	return r
-}
-
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return ' '
-		}
-		return r
-	}, text)
-	if len(text) > 2000 {
-		text = text[:2000] + "..."
-	}
-	return text
 }

@@ -142,6 +142,7 @@ func TestPEP807(t *testing.T) {
 		"/aud":              `{"audience":"some-index"}`, "/mint": `{"token":"pypi-x","expires":4102444800}`,
 	})
 	c := New(nil, "test")
+	c.now = func() time.Time { return time.Unix(4102444800-900, 0) }
 	reg, err := c.Discover(t.Context(), s.URL+"/legacy/")
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func (c *Client) pytp(ctx context.Context, u *url.URL, absent *Refusal) (*Regist
 		Audience string `json:"audience-endpoint"`
 		Mint     string `json:"token-mint-endpoint"`
 	}
-	if err := json.Unmarshal(body, &found); err != nil || !strings.HasPrefix(found.Audience, origin+"/") || !strings.HasPrefix(found.Mint, origin+"/") {
+	if err := json.Unmarshal(body, &found); err != nil || !strings.HasPrefix(found.Audience, origin+"/") || !plainURL.MatchString(found.Audience) || !strings.HasPrefix(found.Mint, origin+"/") {
 		return nil, fmt.Errorf("%s names no endpoints below %s/", at, origin)
 	}
 	if body, err = c.do(ctx, "audience", http.MethodGet, found.Audience, mediaPytp, nil); err != nil {
@@ -39,7 +39,11 @@ func (c *Client) pytp(ctx context.Context, u *url.URL, absent *Refusal) (*Regist
 		Audience string `json:"audience"`
 	}
 	if err := json.Unmarshal(body, &aud); err != nil || aud.Audience == "" {
-		return nil, fmt.Errorf("%s answered no audience", found.Audience)
+		return nil, fmt.Errorf("%s answered no audience", printable(found.Audience))
 	}
-	return &Registry{Name: "index", Ecosystem: "pypi", URL: u.String(), Audience: aud.Audience, Exchange: found.Mint}, nil
+	reg := &Registry{Name: "index", Ecosystem: "pypi", URL: u.String(), Audience: aud.Audience, Exchange: found.Mint}
+	if u.Path == "" {
+		reg.URL += "/"
+	}
+	return reg, reg.check(origin)
 }

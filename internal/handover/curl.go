@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -28,6 +29,9 @@ var curl = Client{
 		// curl sends such a header to every host that it talks to.
 		if program(command) != "curl" {
 			return Handover{}, errors.New("--shadow needs curl itself as the command, to see which hosts it talks to")
+		}
+		if follows(command[1:]) || followsByFile.MatchString(p.curlrc()) {
+			return Handover{}, errors.New("--shadow: curl follows redirects (-L), and would show the identity token to whatever host it is sent to")
 		}
 		found := false
 		for _, arg := range command[1:] {
@@ -77,4 +81,32 @@ func join(dir, name string) string {
 // quoted is a text of a curlrc.
 func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}
+
+// followsByFile is a line of a curlrc that makes curl follow redirects.
+var followsByFile = regexp.MustCompile(`(?m)^\s*(-L|(--)?location)`)
+
+// takesValue are curl's short options whose value may be joined to them.
+const takesValue = "AbCcDdEeFHhKmoPQrTtUuwXxYyz"
+
+// follows is true for arguments that make curl follow redirects.
+func follows(args []string) bool {
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "--") {
+			if strings.HasPrefix(arg, "--location") {
+				return true
+			}
+			continue
+		}
+		short, ok := strings.CutPrefix(arg, "-")
+		for _, letter := range short {
+			if ok && letter == 'L' {
+				return true
+			}
+			if !ok || strings.ContainsRune(takesValue, letter) {
+				break
+			}
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -16,7 +17,10 @@ import (
 	"github.com/trustpub/trustpub/internal/exchange"
 )
 
-const identity = "e30.e30.c2ln"
+// identityFor is an identity token of an audience.
+func identityFor(audience string) string {
+	return "e30." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"aud":%q}`, audience)) + ".c2ln"
+}
 
 // host is a gateway's host over TLS, and a helper of its job.
 func host(t *testing.T, in string) (*Helper, *bytes.Buffer, string) {
@@ -27,7 +31,7 @@ func host(t *testing.T, in string) (*Helper, *bytes.Buffer, string) {
 		const base = "/.well-known/trusted-publishing"
 		switch r.URL.Path {
 		case base:
-			fmt.Fprintf(w, `{"version":1,"registries":[{"name":"prod","ecosystem":"pypi","url":"%[1]s/prod/","audience":"aud","exchange":"%[1]s%[2]s/exchange","revoke":"%[1]s%[2]s/revoke"}]}`, s.URL, base)
+			fmt.Fprintf(w, `{"version":1,"registries":[{"name":"prod","ecosystem":"pypi","url":"%[1]s/prod/","audience":"%[3]s","exchange":"%[1]s%[2]s/exchange","revoke":"%[1]s%[2]s/revoke"}]}`, s.URL, base, strings.TrimPrefix(s.URL, "https://"))
 		case base + "/exchange":
 			minted++
 			fmt.Fprintf(w, `{"token":"tpub_%d","expires_in":900}`, minted)
@@ -37,7 +41,9 @@ func host(t *testing.T, in string) (*Helper, *bytes.Buffer, string) {
 	}))
 	t.Cleanup(s.Close)
 	job := ambient.Here()
-	job.Getenv = func(name string) string { return map[string]string{"TRUSTPUB_ID_TOKEN": identity}[name] }
+	job.Getenv = func(name string) string {
+		return map[string]string{"TRUSTPUB_ID_TOKEN": identityFor(strings.TrimPrefix(s.URL, "https://"))}[name]
+	}
 	gateway := exchange.New(s.Client().Transport, "test")
 	out := &bytes.Buffer{}
 	return &Helper{In: strings.NewReader(strings.ReplaceAll(in, "HOST", strings.TrimPrefix(s.URL, "https://"))), Out: out, Errand: func(registry string) courier.Errand {
@@ -47,8 +53,8 @@ func host(t *testing.T, in string) (*Helper, *bytes.Buffer, string) {
 
 func TestDocker(t *testing.T) {
 	for _, tc := range []struct{ verb, in, want, failure string }{
-		{verb: "get", in: "HOST\n", want: `{"ServerURL":"HOST","Username":"oidc","Secret":"` + identity + `"}` + "\n"},
-		{verb: "get", in: "https://HOST/prod/\n", want: `{"ServerURL":"https://HOST/prod/","Username":"oidc","Secret":"` + identity + `"}` + "\n"},
+		{verb: "get", in: "HOST\n", want: `{"ServerURL":"HOST","Username":"oidc","Secret":"TOKEN"}` + "\n"},
+		{verb: "get", in: "https://HOST/prod/\n", want: `{"ServerURL":"https://HOST/prod/","Username":"oidc","Secret":"TOKEN"}` + "\n"},
 		{verb: "get", in: "https://HOST/other/", want: "credentials not found in native keychain\n", failure: "credentials not found in native keychain"},
 		{verb: "get", in: "", failure: "the standard input is empty"},
 		{verb: "list", want: "{}\n"},
@@ -61,7 +67,7 @@ func TestDocker(t *testing.T) {
 		if tc.failure == "" && err != nil || tc.failure != "" && (err == nil || !strings.HasPrefix(err.Error(), tc.failure)) {
 			t.Errorf("%s %q: %v, want %s", tc.verb, tc.in, err, tc.failure)
 		}
-		if diff := cmp.Diff(strings.ReplaceAll(tc.want, "HOST", at), out.String()); diff != "" {
+		if diff := cmp.Diff(strings.NewReplacer("HOST", at, "TOKEN", identityFor(at)).Replace(tc.want), out.String()); diff != "" {
 			t.Errorf("%s %q: %s", tc.verb, tc.in, diff)
 		}
 	}
@@ -76,7 +82,7 @@ func TestDockerSaysWhatIsMissing(t *testing.T) {
 		e.Job.Getenv = func(name string) string { return map[string]string{"GITLAB_CI": "true"}[name] }
 		return e
 	}
-	if err := h.Docker(t.Context(), "get"); err == nil || !strings.HasPrefix(out.String(), "GitLab CI: none of TRUSTPUB_ID_TOKEN, AUD_ID_TOKEN is set") {
+	if err := h.Docker(t.Context(), "get"); err == nil || !strings.HasPrefix(out.String(), "GitLab CI: none of TRUSTPUB_ID_TOKEN, ") {
 		t.Errorf("%v, printed %q", err, out)
 	}
 }
