@@ -121,10 +121,12 @@ func (t Template) fill(v Values, escape func(string) (string, error)) (string, e
 func asIs(s string) (string, error) { return s, nil }
 
 // inPath escapes one segment of a path, with all that some servers read a meaning into, as parameters behind a semicolon. What they read as
-// another folder, or as none, is refused.
+// another folder, or as none, is refused, also between slashes: many decode a path before they look at its parts.
 func inPath(s string) (string, error) {
-	if s == "" || s == "." || s == ".." {
-		return "", errors.New("it is empty, or dots alone, which no path can carry")
+	for part := range strings.SplitSeq(strings.ReplaceAll(s, `\`, "/"), "/") {
+		if part == "" || part == "." || part == ".." {
+			return "", errors.New("it is empty, or has a part that is empty or dots alone, which no path can carry")
+		}
 	}
 	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), nil
 }

@@ -36,3 +36,20 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+// TestPathsLeadNowhereElse: no value leads to another folder of an API, whether it decodes a path first or not.
+func TestPathsLeadNowhereElse(t *testing.T) {
+	path, err := mintapi.ParsePath("/secret/data/{package}", mintapi.Allowed{Names: mintapi.TargetNames()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg, want := range map[string]string{
+		"acme-widget": "/secret/data/acme-widget", "acme/widget": "/secret/data/acme%2Fwidget", "@acme/widget": "/secret/data/%40acme%2Fwidget", "a..b/.c": "/secret/data/a..b%2F.c",
+		"": "", ".": "", "..": "", "../root": "", "acme/../../root": "", "acme/..": "", `..\root`: "", `acme\..\root`: "", "/root": "", "acme//root": "", "acme/": "", "acme/./root": "",
+	} {
+		got, err := path.Fill(mintapi.Values{Named: map[string]string{"package": pkg}})
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v, want %q", pkg, got, err, want)
+		}
+	}
+}
