@@ -62,7 +62,7 @@ func (p Place) curlrc() string {
 	if home := p.Getenv("CURL_HOME"); home != "" {
 		own = p.own(filepath.Join(home, ".curlrc"))
 	} else {
-		own = p.own(join(p.Getenv("XDG_CONFIG_HOME"), "curlrc"), filepath.Join(p.Home, ".curlrc"))
+		own = p.own(join(p.Getenv("XDG_CONFIG_HOME"), "curlrc"), p.inHome(".curlrc"))
 	}
 	if own != "" && !strings.HasSuffix(own, "\n") {
 		own += "\n"

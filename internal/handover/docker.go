@@ -37,14 +37,14 @@ var docker = Client{
 	Hand: func(g Grant, p Place, _ []string) (Handover, error) {
 		home := p.Getenv("DOCKER_CONFIG")
 		if home == "" {
-			home = filepath.Join(p.Home, ".docker")
+			home = p.inHome(".docker")
 		}
-		own := p.own(filepath.Join(home, "config.json"))
+		own := p.own(join(home, "config.json"))
 		config, err := DockerConfig(g, own)
 		if err != nil {
 			return Handover{}, err
 		}
-		auth, err := DockerConfig(g, p.own(p.Getenv("REGISTRY_AUTH_FILE"), join(p.Getenv("XDG_RUNTIME_DIR"), "containers/auth.json"), filepath.Join(home, "config.json")))
+		auth, err := DockerConfig(g, p.own(p.Getenv("REGISTRY_AUTH_FILE"), join(p.Getenv("XDG_RUNTIME_DIR"), "containers/auth.json"), join(home, "config.json")))
 		if err != nil {
 			return Handover{}, err
 		}

@@ -57,6 +57,14 @@ type Place struct {
 	ReadDir  func(string) ([]string, error)
 }
 
+// inHome is a path below the user's home; empty where there is none. The folder of a job, whose files others may have written, is no home.
+func (p Place) inHome(names ...string) string {
+	if !filepath.IsAbs(p.Home) {
+		return ""
+	}
+	return filepath.Join(append([]string{p.Home}, names...)...)
+}
+
 // file is the path of a file of the hand-over.
 func (p Place) file(name string) string { return filepath.Join(p.Dir, name) }
 

@@ -318,3 +318,27 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
+
+// TestNoHome: without a home, files of those names in the job's folder are a repository's, and are not taken for the user's own.
+func TestNoHome(t *testing.T) {
+	files := map[string]string{}
+	for _, name := range []string{".curlrc", ".netrc", ".npmrc", ".m2/settings.xml", ".docker/config.json", "config.json", ".docker/cli-plugins"} {
+		files[name] = "proxy = evil.example"
+	}
+	p := place(files, nil)
+	read := p.ReadFile
+	p.ReadFile = func(path string) ([]byte, error) {
+		b, err := read(path)
+		if err == nil {
+			t.Errorf("it read %s", path)
+		}
+		return b, err
+	}
+	for _, home := range []string{"", ".", "home"} {
+		p.Home = home
+		h, err := Together([]Client{curl, pip, npm, mvn, docker}, Grant{Name: "prod", URL: "https://packages.example.com/acme/prod/", Token: "tpub_TOKEN"}, p, []string{"make"}, false)
+		if err != nil || len(h.Links) != 0 {
+			t.Errorf("home %q: %v, links %v", home, err, h.Links)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package handover
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
@@ -25,7 +24,7 @@ func mvnWith(p Place, command []string, edit func(own string) (string, error)) (
 	if len(command) > 0 {
 		args = slices.Clone(command[1:])
 	}
-	own := filepath.Join(p.Home, ".m2", "settings.xml")
+	own := p.inHome(".m2", "settings.xml")
 	named := false
 	for i := 0; i < len(args); i++ {
 		switch name, value, joined := strings.Cut(args[i], "="); {

@@ -1,7 +1,6 @@
 package handover
 
 import (
-	"path/filepath"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ func Netrc(g Grant) string {
 func withNetrc(g Grant, p Place) Handover {
 	entry := Netrc(g)
 	text := entry
-	if own := p.own(p.Getenv("NETRC"), filepath.Join(p.Home, ".netrc")); own != "" {
+	if own := p.own(p.Getenv("NETRC"), p.inHome(".netrc")); own != "" {
 		text += strings.TrimRight(own, "\n") + "\n"
 		if strings.Contains(own, g.parsed().Hostname()) {
 			text += "\n" + entry

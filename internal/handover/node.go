@@ -1,7 +1,6 @@
 package handover
 
 import (
-	"path/filepath"
 	"strings"
 )
 
@@ -14,7 +13,7 @@ func Npmrc(g Grant) string {
 var npm = Client{
 	Name: "npm", Programs: []string{"npm", "npx", "pnpm", "pnpx"}, Renews: true,
 	Hand: func(g Grant, p Place, _ []string) (Handover, error) {
-		own := p.own(p.Getenv("NPM_CONFIG_USERCONFIG"), p.Getenv("npm_config_userconfig"), filepath.Join(p.Home, ".npmrc"))
+		own := p.own(p.Getenv("NPM_CONFIG_USERCONFIG"), p.Getenv("npm_config_userconfig"), p.inHome(".npmrc"))
 		if own != "" && !strings.HasSuffix(own, "\n") {
 			own += "\n"
 		}
