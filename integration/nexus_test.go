@@ -183,7 +183,7 @@ func TestNexusMaven(t *testing.T) {
 	t.Parallel()
 	n := newNexus(t, true)
 	name := "widget-" + random(4)
-	r := n.rig(t, "maven", "com.example:"+name, n.making(t, n.role, "reads"))
+	r := n.rig(t, "maven", "com.example:"+name, n.making(t, n.role))
 	if got := r.deploy(t, name, "1.0", r.identity(nil)); got.Code != 0 {
 		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
 	}

@@ -41,7 +41,7 @@ type Config struct {
 	Role string `json:"role,omitempty"`
 	// UserToken gives each user a user token, for a Nexus that takes nothing else. Needs a licence.
 	UserToken bool `json:"user_token,omitempty"`
-	// Reads says that reads get a credential too.
+	// Reads says that reads get a credential too. Those of containers and of Maven always do.
 	Reads bool `json:"reads,omitempty"`
 	// Fixed is where a credential is that is used as it stands, as NAME:CODE: `fixed SECRET`.
 	Fixed model.Secret `json:"fixed,omitempty"`
@@ -104,7 +104,7 @@ func (c *Config) source(env credential.Env) (credential.Source, error) {
 		return nil, err
 	}
 	return &minter{
-		registry: env.Registry, role: role, token: c.UserToken, readable: c.Reads, lifetime: lifetime, now: now,
+		registry: env.Registry, role: role, token: c.UserToken, readable: c.Reads || readsFirst[env.Ecosystem], lifetime: lifetime, now: now,
 		api:    api{API: calls, user: c.User, password: c.Password},
 		logger: env.Logger.With("registry", env.Registry, "credential", Kind.Name),
 	}, nil
@@ -125,6 +125,9 @@ func (c *Config) role() (mintapi.Template, error) {
 	}
 	return role, nil
 }
+
+// readsFirst are the ecosystems whose clients read before they write: layers that are there already, indexes.
+var readsFirst = map[string]bool{"oci": true, "maven": true}
 
 // maxRole bounds a role's id.
 const maxRole = 200

@@ -160,6 +160,33 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// TestReads: who reads gets a user where the configuration says so, or where clients read before they write.
+func TestReads(t *testing.T) {
+	for _, tc := range []struct {
+		ecosystem   string
+		reads, want bool
+	}{{"pypi", false, false}, {"pypi", true, true}, {"maven", false, true}, {"oci", false, true}} {
+		c := contract.New()
+		var config *Config
+		if _, _, err := provision(t, c.Handler(), c.AdminPassword, func(got *Config) { config = got }); err != nil {
+			t.Fatal(err)
+		}
+		config.Reads = tc.reads
+		e := env()
+		e.Ecosystem = tc.ecosystem
+		src, err := config.Provision(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := issue(t, src, target("acme/widget", model.ActionRead)); (got.Header != nil) != tc.want {
+			t.Errorf("%s, reads %t: got a credential: %t, expected %t", tc.ecosystem, tc.reads, got.Header != nil, tc.want)
+		}
+		if got := issue(t, src, target("", model.ActionRead)); got.Header != nil {
+			t.Errorf("%s, reads %t: got a credential for a read that names no package", tc.ecosystem, tc.reads)
+		}
+	}
+}
+
 // TestCalls: what one upload costs, and the orphans of the first.
 func TestCalls(t *testing.T) {
 	const users = "/service/rest/v1/security/users"
