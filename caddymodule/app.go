@@ -300,7 +300,7 @@ func moduleName(raw json.RawMessage) string {
 
 // dataDir is Caddy's data folder: that of its storage where it is kept in files, so that one setting moves both.
 func dataDir(storage certmagic.Storage) string {
-	if fs, ok := storage.(*certmagic.FileStorage); ok && fs.Path != "" {
+	if fs, ok := configuredStorage(storage).(*certmagic.FileStorage); ok && fs.Path != "" {
 		return fs.Path
 	}
 	return caddy.AppDataDir()

@@ -10,9 +10,9 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "trustpub",
-		Short: "Trusted publishing: demo, policy checks, tokens, audit",
+		Short: "Trusted publishing: demo, doctor, policy checks, tokens, audit",
 		CobraFunc: func(cmd *cobra.Command) {
-			cli.Mount(cmd, cli.Options{Name: "caddy trustpub", Demo: demoCommand, Exit: exitWith})
+			cli.Mount(cmd, cli.Options{Name: "caddy trustpub", Demo: demoCommand, Doctor: examine, Exit: exitWith})
 		},
 	})
 }

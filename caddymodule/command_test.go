@@ -26,6 +26,9 @@ func TestCommand(t *testing.T) {
 		{"no path is usage, 2", []string{"policy", "check"}, "", "exiting with status 2"},
 		{"unknown command is usage, 2", []string{"publish"}, "", "exiting with status 2"},
 		{"unknown flag is usage, 2", []string{"version", "--nope"}, "", "exiting with status 2"},
+		{"doctor help", []string{"doctor", "--help"}, "--direct", ""},
+		{"doctor with an argument is usage, 2", []string{"doctor", "now"}, "", "exiting with status 2"},
+		{"doctor of nothing fails with 1", []string{"doctor", "--config", "/nowhere"}, "", "/nowhere"},
 		{"demo with an argument", []string{"demo", "now"}, "", "takes no arguments"},
 		{"demo of nothing", []string{"demo", "--check", "--ecosystem", "conda"}, "", `ecosystem is "conda", expected one of pypi, npm`},
 	} {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -57,50 +58,58 @@ func (g *guest[C]) UnmarshalJSON(b []byte) error {
 
 // Validate refuses secrets that are anything but placeholders, whichever way the configuration came in.
 func (g *guest[C]) Validate() error {
-	if err := checkSecrets(reflect.ValueOf(g.config), ""); err != nil {
+	if err := checkSecrets(reflect.ValueOf(g.config)); err != nil {
 		return fmt.Errorf("%s: %w", g.kind.Name, err)
 	}
 	return nil
 }
 
-// checkSecrets walks a configuration and validates every secret that is set; whether it must be set is up to the part.
-func checkSecrets(v reflect.Value, path string) error {
+// namedSecret is a secret of a configuration and the field that it is in.
+type namedSecret struct {
+	field  string
+	secret model.Secret
+}
+
+// checkSecrets validates every secret of a configuration that is set; whether it must be set is up to the part.
+func checkSecrets(v reflect.Value) error {
+	for _, s := range secretsOf(v, "") {
+		if err := s.secret.Validate(); err != nil {
+			return fmt.Errorf("%s: %w", s.field, err)
+		}
+	}
+	return nil
+}
+
+// secretsOf walks a configuration for secrets that are set.
+func secretsOf(v reflect.Value, path string) []namedSecret {
+	var all []namedSecret
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() {
-			return nil
+		if !v.IsNil() {
+			return secretsOf(v.Elem(), path)
 		}
-		return checkSecrets(v.Elem(), path)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			if !f.IsExported() {
-				continue
-			}
-			if err := checkSecrets(v.Field(i), strings.TrimPrefix(path+"."+jsonName(f), ".")); err != nil {
-				return err
+			if f := v.Type().Field(i); f.IsExported() {
+				all = append(all, secretsOf(v.Field(i), strings.TrimPrefix(path+"."+jsonName(f), "."))...)
 			}
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
-			if err := checkSecrets(v.Index(i), fmt.Sprintf("%s[%d]", path, i)); err != nil {
-				return err
-			}
+			all = append(all, secretsOf(v.Index(i), fmt.Sprintf("%s[%d]", path, i))...)
 		}
 	case reflect.Map:
-		for _, k := range v.MapKeys() {
-			if err := checkSecrets(v.MapIndex(k), path+"."+k.String()); err != nil {
-				return err
-			}
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, k := range keys {
+			all = append(all, secretsOf(v.MapIndex(k), path+"."+k.String())...)
 		}
 	case reflect.String:
 		if v.Type() == secretType && v.String() != "" {
-			if err := model.Secret(v.String()).Validate(); err != nil {
-				return fmt.Errorf("%s: %w", path, err)
-			}
+			all = append(all, namedSecret{path, model.Secret(v.String())})
 		}
 	}
-	return nil
+	return all
 }
 
 // jsonName is the name of a field in JSON and in the Caddyfile; empty where the field has none.

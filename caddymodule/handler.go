@@ -157,6 +157,11 @@ func clientIP(r *http.Request) string {
 // ServeHTTP hands the request to the gateway.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	g := h.gateway.Load()
+	if g == nil {
+		if served, err := h.inquired(w, r, next); served {
+			return err
+		}
+	}
 	if g == nil || !h.app.gate.enter() {
 		// Caddy starts apps in any order, so the server may be up before the policies are loaded.
 		w.Header().Set("Retry-After", "1")

@@ -31,16 +31,7 @@ type watched struct {
 }
 
 func (a *App) openPolicies(ctx context.Context, s *services) error {
-	env := policies.Env{Registries: map[string]string{}, Bounds: a.PolicyBounds}
-	a.mu.Lock()
-	for name, d := range a.declared {
-		env.Registries[name] = d.registry.Ecosystem
-	}
-	a.mu.Unlock()
-	for _, i := range a.Issuers {
-		cfg := i.config()
-		env.Issuers = append(env.Issuers, policies.Issuer{Name: cfg.Name, Provider: cfg.Provider, Disabled: cfg.Disabled})
-	}
+	env := a.policyEnv()
 	inputs, err := json.Marshal([]any{a.Policies, env, a.dataDir})
 	if err != nil {
 		return err
@@ -65,6 +56,21 @@ func (a *App) openPolicies(ctx context.Context, s *services) error {
 		return w, func() error { watcher.Close(); return nil }, nil
 	})
 	return err
+}
+
+// policyEnv is what policies may refer to.
+func (a *App) policyEnv() policies.Env {
+	env := policies.Env{Registries: map[string]string{}, Bounds: a.PolicyBounds}
+	a.mu.Lock()
+	for name, d := range a.declared {
+		env.Registries[name] = d.registry.Ecosystem
+	}
+	a.mu.Unlock()
+	for _, i := range a.Issuers {
+		cfg := i.config()
+		env.Issuers = append(env.Issuers, policies.Issuer{Name: cfg.Name, Provider: cfg.Provider, Disabled: cfg.Disabled})
+	}
+	return env
 }
 
 // adopt points a shared watcher at the parts of the configuration that runs now.

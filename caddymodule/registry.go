@@ -77,8 +77,10 @@ type Registry struct {
 	// what a pattern covers. Default: the credential source's own way; without one, such publishes are refused.
 	Exists string `json:"exists,omitempty"`
 
-	public   *url.URL
-	resolved gateway.Registry
+	public     *url.URL
+	resolved   gateway.Registry
+	sourceName string
+	credential credential.Config
 }
 
 var registryName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -185,6 +187,7 @@ func (r *Registry) source(ctx caddy.Context, logger *slog.Logger) (credential.So
 	if r.CredentialRaw == nil {
 		return nil, fmt.Errorf("no credential is configured: write \"credential NAME { ... }\" with one of %s", strings.Join(guestNames(credentialNamespace), ", "))
 	}
+	r.sourceName = moduleName(r.CredentialRaw)
 	mod, err := ctx.LoadModule(r, "CredentialRaw")
 	if err != nil {
 		return nil, fmt.Errorf("credential: %w", err)
@@ -193,6 +196,7 @@ func (r *Registry) source(ctx caddy.Context, logger *slog.Logger) (credential.So
 	if err != nil {
 		return nil, fmt.Errorf("credential: %w", err)
 	}
+	r.credential = cfg
 	source, err := cfg.Provision(credential.Env{Registry: r.Name, Ecosystem: r.Ecosystem, Public: r.public, Layout: r.Layout, Logger: logger})
 	if err != nil {
 		return nil, err

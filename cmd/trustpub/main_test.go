@@ -24,6 +24,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			// Days from and to the dates of the tokens in the scripts.
 			env.Setenv("SINCE", days(time.Since(time.Unix(1700000000, 0))))
+			program, err := exec.LookPath("trustpub")
+			if err != nil {
+				return err
+			}
+			env.Setenv("TRUSTPUB", program) // for scripts that change the PATH
 			env.Setenv("UNTIL", days(time.Until(time.Unix(4102444800, 0))))
 			return nil
 		},

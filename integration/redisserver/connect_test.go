@@ -14,6 +14,7 @@ import (
 	"github.com/trustpub/trustpub/integration/process"
 	"github.com/trustpub/trustpub/integration/toolbox"
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/store"
 	"github.com/trustpub/trustpub/internal/store/redis"
 )
 
@@ -63,6 +64,10 @@ func TestUser(t *testing.T) {
 		server := start(t, Options{Program: program, Args: strings.Fields("--user default off --user trustpub on >" + password + " ~trustpub:* " + commands)})
 		config := redis.Config{Addresses: []string{server.Addr()}, Username: "trustpub", Password: secretFile(t, password)}
 		everything(t, open(t, config, redis.Options{}))
+		// The doctor needs no right beside them.
+		if found, err := config.Check(t.Context(), store.Env{}); err != nil {
+			t.Errorf("Check: %q, %v", found, err)
+		}
 	})
 }
 

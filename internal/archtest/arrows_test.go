@@ -64,7 +64,11 @@ var rooms = []room{
 	{"internal/handover", nil},
 	{"internal/courier", []string{"internal/ambient", "internal/exchange", "internal/handover"}},
 	{"internal/helper", []string{"internal/ambient", "internal/courier", "internal/handover"}},
+	{"internal/doctor", []string{
+		"internal/identity", "internal/credential", "internal/store", "policies", "policies/lint", "internal/provider", "internal/model",
+	}},
 	{"internal/cli", []string{
+		"internal/doctor",
 		"internal/ambient", "internal/exchange", "internal/handover", "internal/courier", "internal/helper",
 		"policies", "policies/*", "internal/migration", "internal/identity", "internal/provider", "internal/ecosystem/*",
 		"internal/credential/*", "internal/store/*",

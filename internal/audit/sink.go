@@ -29,6 +29,12 @@ type Env struct {
 	Logger *slog.Logger
 }
 
+// Filed is implemented by the configuration of a sink that appends to one file.
+type Filed interface {
+	// File is its path.
+	File() (string, error)
+}
+
 // Config is a sink's configuration; see model.Kind for how JSON and Caddyfile map onto its fields.
 type Config interface {
 	// Key names the resource that is opened once however many configurations use it.

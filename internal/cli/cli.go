@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/trustpub/trustpub/internal/doctor"
 )
 
 // The exit codes.
@@ -33,6 +35,8 @@ type Options struct {
 	Version string
 	// Demo makes the demo command, where the program can run one.
 	Demo func() *cobra.Command
+	// Doctor examines a configuration, where the program can provision one.
+	Doctor func(ctx context.Context, o DoctorOptions) (*doctor.Report, error)
 	// Exit turns an error of this package, which was printed already, into one that gives the program the exit code.
 	// Default: the error itself, for ExitCode.
 	Exit func(cmd *cobra.Command, err error) error
@@ -99,6 +103,7 @@ func Mount(root *cobra.Command, opts Options) {
 		credentialCommand(opts),
 		ociKeysCommand(),
 		demoCommand(opts),
+		doctorCommand(opts),
 		group(
 			"policy", "Work with policy files",
 			policyCheckCommand(),
@@ -157,7 +162,7 @@ func tame(cmd *cobra.Command, opts Options) {
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, errShown) && !errors.Is(err, errDenied) && !errors.Is(err, errWidens) && !errors.Is(err, errTests) && !errors.Is(err, errChild) {
+		if !errors.Is(err, errShown) && !errors.Is(err, errDenied) && !errors.Is(err, errWidens) && !errors.Is(err, errTests) && !errors.Is(err, errChild) && !errors.Is(err, errUnwell) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.CommandPath(), err)
 		}
 		if ExitCode(err) == ExitUsage && !errors.Is(err, errShown) && !errors.Is(err, errElsewhere) {

@@ -59,6 +59,18 @@ type Shared interface {
 	SharedByNodes() bool
 }
 
+// Checker is implemented by the configuration of a store that can be looked at while gateways use it, without disturbing them.
+type Checker interface {
+	// Check says what it found, or nothing where there is nothing yet; an error is why a gateway could not use the store.
+	Check(ctx context.Context, env Env) (string, error)
+}
+
+// Filed is implemented by the configuration of a store that lies in one file.
+type Filed interface {
+	// File is its path.
+	File(Env) (string, error)
+}
+
 // Config is a store's configuration; see model.Kind for how JSON and Caddyfile map onto its fields.
 type Config interface {
 	// Key names the resource that is opened once however many configurations use it (a canonical path, an address).

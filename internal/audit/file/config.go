@@ -38,7 +38,10 @@ type Config struct {
 	Interval model.Duration `json:"interval,omitempty"`
 }
 
-var _ audit.Config = (*Config)(nil)
+var (
+	_ audit.Config = (*Config)(nil)
+	_ audit.Filed  = (*Config)(nil)
+)
 
 // Validate checks the values without touching the file.
 func (c *Config) Validate() error {
@@ -57,6 +60,14 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("audit file: interval is %s, expected a positive duration", time.Duration(c.Interval))
 	}
 	return nil
+}
+
+// File is the file's path.
+func (c *Config) File() (string, error) {
+	if err := c.Validate(); err != nil {
+		return "", err
+	}
+	return filepath.Abs(c.Path)
 }
 
 // Key is the file's canonical path, so that the old and the new configuration of a reload share one chain.

@@ -194,6 +194,9 @@ func TestDamagedFile(t *testing.T) {
 			if err := os.WriteFile(path, c.damage(bytes.Clone(whole)), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			if found, err := (&Config{Path: path}).Check(t.Context(), store.Env{}); err == nil || !strings.Contains(err.Error(), "is damaged") {
+				t.Errorf("Check: %q, %v, want that the file is damaged", found, err)
+			}
 			s, err := Open(t.Context(), path, Options{LockTimeout: time.Second})
 			if err == nil {
 				closeStore(t, s)
@@ -219,6 +222,9 @@ func TestUnknownLayout(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), path, Options{}); err == nil || !strings.Contains(err.Error(), `layout version "9", expected "1"`) {
 		t.Errorf("Open: %v, want the layout version", err)
+	}
+	if _, err := (&Config{Path: path}).Check(t.Context(), store.Env{}); err == nil || !strings.Contains(err.Error(), `layout version "9", expected "1"`) {
+		t.Errorf("Check: %v, want the layout version", err)
 	}
 }
 
