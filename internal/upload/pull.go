@@ -16,7 +16,7 @@ func NewPull(read func(io.Reader) error) *Pull {
 	p := &Pull{to: to, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		p.err = read(from)
+		p.err = guarded(func() error { return read(from) })
 		_ = from.Close()
 	}()
 	return p

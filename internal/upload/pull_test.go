@@ -62,6 +62,43 @@ func TestPullOfAReaderThatRefuses(t *testing.T) {
 	}
 }
 
+// panicking is a scanner with a defect.
+type panicking struct {
+	lineScanner
+	at int // of the pieces; beyond them: at the end
+}
+
+func (p *panicking) Scan(b []byte) (int64, error) {
+	if p.at--; p.at == 0 {
+		panic("a defect")
+	}
+	return p.lineScanner.Scan(b)
+}
+
+func (p *panicking) Finish() error { panic("a defect") }
+
+// TestADefectEndsOneUpload: what panics beside the handler is a refusal, not the end of the gateway.
+func TestADefectEndsOneUpload(t *testing.T) {
+	for _, at := range []int{1, 2, 1000} {
+		s := upload.NewStream(bytes.NewReader(body(100_000)), &panicking{at: at}, nil)
+		if _, err := s.Head(1 << 20); (code(err) == model.CodeInternal) != (at == 1) {
+			t.Errorf("at piece %d: Head: %v", at, err)
+		}
+		if got, err := io.ReadAll(s); code(err) != model.CodeInternal || len(got) >= 100_000 || s.State() != upload.Failed {
+			t.Errorf("at piece %d: %d bytes, %v, state %d", at, len(got), err, s.State())
+		}
+	}
+	s := upload.NewStream(bytes.NewReader(body(100)), &lineScanner{}, func() error { panic("a defect") })
+	if _, err := io.ReadAll(s); code(err) != model.CodeInternal {
+		t.Errorf("the verdict: %v", err)
+	}
+	p := upload.NewPull(func(io.Reader) error { panic("a defect") })
+	_, _ = p.Write(body(100))
+	if err := p.Finish(); code(err) != model.CodeInternal {
+		t.Errorf("Finish: %v", err)
+	}
+}
+
 // closing is a scanner that wants to be closed.
 type closing struct {
 	lineScanner

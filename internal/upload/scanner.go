@@ -3,7 +3,9 @@
 package upload
 
 import (
+	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -22,6 +24,16 @@ type Scanner interface {
 	Finish() error
 	// Artifact describes the published file; it is valid after Finish returned nil.
 	Artifact() model.Artifact
+}
+
+// guarded makes an error of a panic: outside the handler's goroutine nobody would catch it, and one body would end the gateway.
+func guarded(judge func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = model.Deny(model.CodeInternal).Because(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+		}
+	}()
+	return judge()
 }
 
 // release closes a scanner that wants it.

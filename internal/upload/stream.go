@@ -119,11 +119,9 @@ func (s *Stream) through(p []byte) (int, error) {
 func (s *Stream) take(piece []byte, err error) error {
 	if len(piece) > 0 {
 		s.count(len(piece))
-		release, scanErr := s.scanner.Scan(piece)
-		if scanErr != nil {
-			return s.fail(scanErr, false)
+		if err := guarded(func() error { return s.scan(piece) }); err != nil {
+			return s.fail(err, false)
 		}
-		s.release = max(s.release, release)
 	}
 	if errors.Is(err, io.EOF) {
 		s.done = true
@@ -133,6 +131,12 @@ func (s *Stream) take(piece []byte, err error) error {
 		return s.fail(model.Deny(model.CodeTruncated).Because(err), true)
 	}
 	return nil
+}
+
+func (s *Stream) scan(piece []byte) error {
+	release, err := s.scanner.Scan(piece)
+	s.release = max(s.release, release)
+	return err
 }
 
 // makeRoom moves what has not left to the front, or grows the buffer where that is not enough (before the target is named).
@@ -201,11 +205,11 @@ func (s *Stream) deliver(p []byte) int {
 
 // finish asks the scanner and then the verdict, and releases the tail.
 func (s *Stream) finish() error {
-	if err := s.scanner.Finish(); err != nil {
+	if err := guarded(s.scanner.Finish); err != nil {
 		return s.fail(err, false)
 	}
 	if s.verdict != nil {
-		if err := s.verdict(); err != nil {
+		if err := guarded(s.verdict); err != nil {
 			return s.fail(err, false)
 		}
 	}
