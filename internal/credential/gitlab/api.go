@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,7 +43,7 @@ type token struct {
 }
 
 // check refuses a token that does more, or lives longer, than it was asked for.
-func (t token) check(name, scope string, ends time.Time) error {
+func (t token) check(name string, scopes []string, ends time.Time) error {
 	if err := mintapi.CheckSecret("token", t.Token); err != nil {
 		return err
 	}
@@ -52,8 +53,8 @@ func (t token) check(name, scope string, ends time.Time) error {
 	if t.Name != name || credential.CheckUser(t.Username) != nil || t.Username != name {
 		return mintapi.Unfit("the answer's name or username is another than the one that was asked for")
 	}
-	if len(t.Scopes) != 1 || t.Scopes[0] != scope {
-		return mintapi.Unfit("the answer's scopes are others than the one that was asked for")
+	if !slices.Equal(slices.Sorted(slices.Values(t.Scopes)), scopes) {
+		return mintapi.Unfit("the answer's scopes are others than those that were asked for")
 	}
 	at, err := time.Parse(time.RFC3339, t.ExpiresAt)
 	if err != nil {
@@ -65,17 +66,17 @@ func (t token) check(name, scope string, ends time.Time) error {
 	return nil
 }
 
-// create makes a token with one scope. Where GitLab has made another than the one that was asked for, it is revoked again.
-func (a api) create(ctx context.Context, name, scope string, ends time.Time) (token, error) {
+// create makes a token with these scopes, in alphabetical order. Where GitLab has made another than the one that was asked for, it is revoked again.
+func (a api) create(ctx context.Context, name string, scopes []string, ends time.Time) (token, error) {
 	var made token
 	err := a.call(ctx, "", mintapi.Call{
 		Method: http.MethodPost, Expect: []int{http.StatusCreated},
-		JSON: createRequest{Name: name, ExpiresAt: ends.Format(time.DateOnly), Username: name, Scopes: []string{scope}},
+		JSON: createRequest{Name: name, ExpiresAt: ends.Format(time.DateOnly), Username: name, Scopes: scopes},
 		Read: func(answer []byte) error {
 			if err := mintapi.JSON(&made)(answer); err != nil {
 				return err
 			}
-			return made.check(name, scope, ends)
+			return made.check(name, scopes, ends)
 		},
 	})
 	if err != nil {

@@ -155,12 +155,12 @@ func (s *source) issue(ctx context.Context, target model.Target) (model.Credenti
 	if target.Action == model.ActionRead && target.Package == "" {
 		return model.Credential{}, nil
 	}
-	scope, err := s.scope(target.Action)
+	scopes, err := s.scopes(target.Action)
 	if err != nil {
 		return model.Credential{}, err
 	}
 	expires := s.now().Add(s.lifetime).UTC().Truncate(time.Second)
-	made, err := s.api.create(ctx, mintapi.TemporaryName(expires), scope, midnightAfter(expires))
+	made, err := s.api.create(ctx, mintapi.TemporaryName(expires), scopes, midnightAfter(expires))
 	if err != nil {
 		return model.Credential{}, err
 	}
@@ -185,19 +185,25 @@ func midnightAfter(t time.Time) time.Time {
 	return day
 }
 
-// scope is the one that an action needs. No deploy token deletes.
-func (s *source) scope(action model.Action) (string, error) {
+// asked are the ecosystems in which a publish reads too: the gateway asks whether a file is there, clients of containers whether a layer is.
+var asked = []string{"maven", "generic", "oci"}
+
+// scopes are those that an action needs, in alphabetical order. No deploy token deletes.
+func (s *source) scopes(action model.Action) ([]string, error) {
 	what := "package_registry"
 	if s.ecosystem == "oci" {
 		what = "registry"
 	}
 	switch action {
 	case model.ActionRead:
-		return "read_" + what, nil
+		return []string{"read_" + what}, nil
 	case model.ActionPublish, model.ActionOverwrite, model.ActionTag:
-		return "write_" + what, nil
+		if slices.Contains(asked, s.ecosystem) {
+			return []string{"read_" + what, "write_" + what}, nil
+		}
+		return []string{"write_" + what}, nil
 	}
-	return "", fmt.Errorf("action is %s, expected publish, overwrite, tag or read: GitLab's deploy tokens can do nothing else", action)
+	return nil, fmt.Errorf("action is %s, expected publish, overwrite, tag or read: GitLab's deploy tokens can do nothing else", action)
 }
 
 // form is how GitLab takes the token for a type of package.

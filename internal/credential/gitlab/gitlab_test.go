@@ -9,12 +9,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	contract "github.com/trustpub/trustpub/integration/registry/gitlab"
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/credential/credentialtest"
 	"github.com/trustpub/trustpub/internal/credential/mintapi"
@@ -34,6 +36,13 @@ func env(ecosystem string) credential.Env {
 	return credential.Env{Registry: "internal", Ecosystem: ecosystem, Public: public, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 }
 
+// newContract is a server below /sub with one project, whose maintainer has two access tokens.
+func newContract() *contract.Server {
+	c := contract.New()
+	c.Base, c.Project, c.Secrets = "/sub", "acme/packages", []string{password, replaced}
+	return c
+}
+
 func target(pkg string, action model.Action) model.Target {
 	return model.Target{Ecosystem: "pypi", Registry: "internal", Package: pkg, Version: "1.0", Action: action}
 }
@@ -47,9 +56,12 @@ func TestConformance(t *testing.T) {
 func conformance(t *testing.T, ecosystem string) {
 	server := newContract()
 	api := credentialtest.NewServer(t, server)
-	scope := "write_package_registry"
-	if ecosystem == "oci" {
-		scope = "write_registry"
+	scopes := []string{"write_package_registry"}
+	switch ecosystem {
+	case "oci":
+		scopes = []string{"read_registry", "write_registry"}
+	case "maven", "generic":
+		scopes = []string{"read_package_registry", "write_package_registry"}
 	}
 	credentialtest.Run(t, credentialtest.Suite{
 		Kind: Kind, Env: env(ecosystem), Secret: password, Other: replaced,
@@ -59,24 +71,24 @@ func conformance(t *testing.T, ecosystem string) {
 			return c
 		},
 		Check: func(t testing.TB, _ model.Target, got model.Credential) {
-			if made, _ := server.token(got); made.scope != scope {
-				t.Errorf("got a token with scope %q, expected %q", made.scope, scope)
+			if made, _ := server.Token(got.Header); !slices.Equal(made.Scopes, scopes) {
+				t.Errorf("got a token with scopes %q, expected %q", made.Scopes, scopes)
 			}
 		},
 		Mint: &credentialtest.Mint{
 			Server: api, Revokes: true, MaxLife: DefaultLifetime,
 			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
 			Live: func(got model.Credential) bool {
-				_, found := server.token(got)
+				_, found := server.Token(got.Header)
 				return found
 			},
 			Strand: func() {
-				server.strand(mintapi.TemporaryName(time.Now().Add(-time.Hour)))
-				server.strand(mintapi.TemporaryName(time.Now().Add(time.Hour)))
-				server.strand("ci")
+				server.Strand(mintapi.TemporaryName(time.Now().Add(-time.Hour)))
+				server.Strand(mintapi.TemporaryName(time.Now().Add(time.Hour)))
+				server.Strand("ci")
 			},
 			Stranded: func() (expired, others int) {
-				for _, name := range server.names() {
+				for _, name := range server.Names() {
 					if mintapi.Orphaned(name, time.Now()) {
 						expired++
 					} else {
@@ -90,7 +102,7 @@ func conformance(t *testing.T, ecosystem string) {
 }
 
 // provision makes a source of a contract's server, and gives the server's base.
-func provision(t testing.TB, c *contract, ecosystem string, change func(*Config, *credential.Env)) (credential.Source, string, error) {
+func provision(t testing.TB, c *contract.Server, ecosystem string, change func(*Config, *credential.Env)) (credential.Source, string, error) {
 	t.Helper()
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
@@ -98,7 +110,7 @@ func provision(t testing.TB, c *contract, ecosystem string, change func(*Config,
 	if err := os.WriteFile(path, []byte(password), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config, e := &Config{URL: server.URL + "/sub", Token: model.Secret("{file." + path + "}"), now: func() time.Time { return c.now() }}, env(ecosystem)
+	config, e := &Config{URL: server.URL + "/sub", Token: model.Secret("{file." + path + "}"), now: func() time.Time { return c.Now() }}, env(ecosystem)
 	if change != nil {
 		change(config, &e)
 	}
@@ -106,7 +118,7 @@ func provision(t testing.TB, c *contract, ecosystem string, change func(*Config,
 	return src, server.URL + "/sub", err
 }
 
-func newSource(t testing.TB, c *contract, ecosystem string) (credential.Source, string) {
+func newSource(t testing.TB, c *contract.Server, ecosystem string) (credential.Source, string) {
 	t.Helper()
 	src, base, err := provision(t, c, ecosystem, nil)
 	if err != nil {
@@ -150,10 +162,15 @@ func TestForms(t *testing.T) {
 func TestScopes(t *testing.T) {
 	c := newContract()
 	src, base := newSource(t, c, "generic")
-	for action, want := range map[model.Action][2]int{
-		model.ActionPublish: {http.StatusCreated, http.StatusForbidden}, model.ActionOverwrite: {http.StatusCreated, http.StatusForbidden},
-		model.ActionRead: {http.StatusForbidden, http.StatusCreated},
+	for _, tc := range []struct {
+		action model.Action
+		want   [2]int
+	}{
+		{model.ActionPublish, [2]int{http.StatusCreated, http.StatusOK}}, // since the gateway asks whether the file is there
+		{model.ActionOverwrite, [2]int{http.StatusCreated, http.StatusOK}},
+		{model.ActionRead, [2]int{http.StatusForbidden, http.StatusOK}},
 	} {
+		action, want := tc.action, tc.want
 		got := issue(t, src, target("widget", action))
 		ask := func(method string) int {
 			req, err := http.NewRequest(method, base+"/api/v4/projects/acme%2Fpackages/packages/generic/widget/1.0/x", http.NoBody)
@@ -194,10 +211,10 @@ func TestDays(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := newContract()
-		c.now = func() time.Time { return at }
+		c.Now = func() time.Time { return at }
 		src, _ := newSource(t, c, "pypi")
-		made, _ := c.token(issue(t, src, target("widget", model.ActionPublish)))
-		if got := made.ends.Format(time.DateOnly); got != want {
+		made, _ := c.Token(issue(t, src, target("widget", model.ActionPublish)).Header)
+		if got := made.Ends.Format(time.DateOnly); got != want {
 			t.Errorf("%s: got the end %s, expected %s", now, got, want)
 		}
 	}
@@ -210,18 +227,18 @@ func TestOrphans(t *testing.T) {
 		keep = append(keep, fmt.Sprintf("ci-%d", i))
 	}
 	for _, n := range append(append([]string{}, keep...), mintapi.TemporaryName(time.Now().Add(-time.Hour))) { // the last is on the second page
-		c.strand(n)
+		c.Strand(n)
 	}
 	src, _ := newSource(t, c, "pypi")
 	if err := issue(t, src, target("widget", model.ActionPublish)).Revoke(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(keep, c.names()); diff != "" {
+	if diff := cmp.Diff(keep, c.Names()); diff != "" {
 		t.Errorf("tokens after an upload (-want +got):\n%s", diff)
 	}
-	before := len(c.calls)
+	before := c.Calls()
 	issue(t, src, target("widget", model.ActionPublish))
-	if got := len(c.calls) - before; got != 1 {
+	if got := c.Calls() - before; got != 1 {
 		t.Errorf("got %d calls for the next upload, expected 1", got)
 	}
 }
@@ -247,13 +264,13 @@ func TestAnotherToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newContract()
-			c.change = tc.change
+			c.Change = tc.change
 			src, _ := newSource(t, c, "pypi")
 			got, err := src.Issue(t.Context(), target("widget", model.ActionPublish), nil)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || got.Header != nil {
 				t.Errorf("got %v, expected an error with %q and no credential", err, tc.want)
 			}
-			if left := len(c.names()); left != tc.left {
+			if left := len(c.Names()); left != tc.left {
 				t.Errorf("got %d tokens that are left, expected %d", left, tc.left)
 			}
 		})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	contract "github.com/trustpub/trustpub/integration/registry/harbor"
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/credential/credentialtest"
 	"github.com/trustpub/trustpub/internal/credential/mintapi"
@@ -28,6 +29,14 @@ const (
 
 func env() credential.Env {
 	return credential.Env{Registry: "internal", Ecosystem: "oci", Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+}
+
+// newContract is a server below /sub with two projects, whose account has two secrets.
+func newContract() *contract.Server {
+	c := contract.New()
+	c.Base, c.User, c.Secrets = "/sub", "robot$trustpub", []string{password, replaced}
+	c.Projects = map[string]int64{"acme": 7, "tools": 8}
+	return c
 }
 
 func target(repository string, action model.Action) model.Target {
@@ -45,26 +54,26 @@ func TestConformance(t *testing.T) {
 			return c
 		},
 		Check: func(t testing.TB, target model.Target, got model.Credential) {
-			made, _ := server.robot(got)
+			made, _ := server.Robot(got.Header)
 			project, _, _ := strings.Cut(target.Package, "/")
-			if made.project != project || !slices.Equal(made.actions, []string{"pull", "push"}) {
-				t.Errorf("got a robot of %q for %q, expected one of %q for pull and push", made.project, made.actions, project)
+			if made.Project != project || !slices.Equal(made.Actions, []string{"pull", "push"}) {
+				t.Errorf("got a robot of %q for %q, expected one of %q for pull and push", made.Project, made.Actions, project)
 			}
 		},
 		Mint: &credentialtest.Mint{
 			Server: api, Revokes: true, MaxLife: DefaultLifetime,
 			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
 			Live: func(got model.Credential) bool {
-				_, found := server.robot(got)
+				_, found := server.Robot(got.Header)
 				return found
 			},
 			Strand: func() {
-				server.strand("acme", mintapi.TemporaryName(time.Now().Add(-time.Hour)))
-				server.strand("acme", mintapi.TemporaryName(time.Now().Add(time.Hour)))
-				server.strand("acme", "ci")
+				server.Strand("acme", mintapi.TemporaryName(time.Now().Add(-time.Hour)))
+				server.Strand("acme", mintapi.TemporaryName(time.Now().Add(time.Hour)))
+				server.Strand("acme", "ci")
 			},
 			Stranded: func() (expired, others int) {
-				for _, name := range server.names("acme") {
+				for _, name := range server.Names("acme") {
 					if mintapi.Orphaned(name, time.Now()) {
 						expired++
 					} else {
@@ -77,29 +86,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// strand leaves a robot behind.
-func (c *contract) strand(project, name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.add(madeRobot{project: project, name: c.prefix + project + "+" + name}, c.now().AddDate(0, 0, 1))
-}
-
-// names are those of a project's robots, without what is in front.
-func (c *contract) names(project string) []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	names := []string{}
-	for _, m := range c.robots {
-		if m.project == project {
-			_, name, _ := strings.Cut(m.name, "+")
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // provision makes a source of a contract's server, and gives the server's base.
-func provision(t testing.TB, c *contract, change func(*Config, *credential.Env)) (credential.Source, string, error) {
+func provision(t testing.TB, c *contract.Server, change func(*Config, *credential.Env)) (credential.Source, string, error) {
 	t.Helper()
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
@@ -107,7 +95,7 @@ func provision(t testing.TB, c *contract, change func(*Config, *credential.Env))
 	if err := os.WriteFile(path, []byte(password), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config, e := &Config{URL: server.URL + "/sub", User: "robot$trustpub", Password: model.Secret("{file." + path + "}"), now: func() time.Time { return c.now() }}, env()
+	config, e := &Config{URL: server.URL + "/sub", User: "robot$trustpub", Password: model.Secret("{file." + path + "}"), now: func() time.Time { return c.Now() }}, env()
 	if change != nil {
 		change(config, &e)
 	}
@@ -115,7 +103,7 @@ func provision(t testing.TB, c *contract, change func(*Config, *credential.Env))
 	return src, server.URL + "/sub", err
 }
 
-func newSource(t testing.TB, c *contract, change func(*Config, *credential.Env)) (credential.Source, string) {
+func newSource(t testing.TB, c *contract.Server, change func(*Config, *credential.Env)) (credential.Source, string) {
 	t.Helper()
 	src, base, err := provision(t, c, change)
 	if err != nil {
@@ -141,7 +129,7 @@ func TestOneProjectOnly(t *testing.T) {
 		model.ActionPublish: "GET PUT", model.ActionTag: "GET PUT", model.ActionOverwrite: "GET PUT", model.ActionDelete: "GET DELETE", model.ActionRead: "GET",
 	} {
 		got := issue(t, src, target("acme/widget", action))
-		expect := func(method, repository string, want int) {
+		expect := func(method, repository string, want bool) {
 			t.Helper()
 			req, err := http.NewRequest(method, base+"/v2/"+repository+"/manifests/1", http.NoBody)
 			if err != nil {
@@ -153,22 +141,18 @@ func TestOneProjectOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = res.Body.Close()
-			if res.StatusCode != want {
-				t.Errorf("%s: %s %s: got %d, expected %d", action, method, repository, res.StatusCode, want)
+			if allowed := res.StatusCode != http.StatusUnauthorized; allowed != want { // what the registry says of it then is another matter
+				t.Errorf("%s: %s %s: got %d, expected that it may: %t", action, method, repository, res.StatusCode, want)
 			}
 		}
 		for _, method := range []string{"GET", "PUT", "DELETE"} {
-			want := http.StatusUnauthorized
-			if slices.Contains(strings.Fields(allowed), method) {
-				want = http.StatusAccepted
-			}
-			expect(method, "acme/widget", want)
-			expect(method, "tools/widget", http.StatusUnauthorized)
+			expect(method, "acme/widget", slices.Contains(strings.Fields(allowed), method))
+			expect(method, "tools/widget", false)
 		}
 		if err := got.Revoke(t.Context()); err != nil {
 			t.Error(err)
 		}
-		expect("GET", "acme/widget", http.StatusUnauthorized)
+		expect("GET", "acme/widget", false)
 	}
 }
 
@@ -176,17 +160,17 @@ func TestOneProjectOnly(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	c := newContract()
 	now := time.Now()
-	c.now = func() time.Time { return now }
+	c.Now = func() time.Time { return now }
 	name := func(ago time.Duration) string { return mintapi.TemporaryName(now.Add(-ago)) }
 	keep := []string{"ci", "trustpub-1", "my-trustpub-1-0123456789abcdef", name(-time.Hour), name(mintapi.Leeway - time.Second)}
 	for i := range pageSize {
 		keep = append(keep, fmt.Sprintf("ci-%d", i))
 	}
 	for _, n := range keep {
-		c.strand("acme", n)
+		c.Strand("acme", n)
 	}
-	c.strand("acme", name(time.Hour)) // on the second page
-	c.strand("tools", "trustpub-1-0123456789abcdef")
+	c.Strand("acme", name(time.Hour)) // on the second page
+	c.Strand("tools", "trustpub-1-0123456789abcdef")
 	src, _ := newSource(t, c, nil)
 	upload := func() {
 		t.Helper()
@@ -195,19 +179,19 @@ func TestOrphans(t *testing.T) {
 		}
 	}
 	upload()
-	if diff := cmp.Diff(keep, c.names("acme")); diff != "" {
+	if diff := cmp.Diff(keep, c.Names("acme")); diff != "" {
 		t.Errorf("robots after an upload (-want +got):\n%s", diff)
 	}
-	if got := len(c.names("tools")); got != 1 {
+	if got := len(c.Names("tools")); got != 1 {
 		t.Errorf("got %d robots of a project that nothing was uploaded to, expected 1", got)
 	}
-	before := len(c.calls)
+	before := c.Calls()
 	upload()
-	if got := len(c.calls) - before; got != 2 {
+	if got := c.Calls() - before; got != 2 {
 		t.Errorf("got %d calls for the next upload, expected 2", got)
 	}
 	issue(t, src, target("tools/gear", model.ActionPublish))
-	if diff := cmp.Diff(1, len(c.names("tools"))); diff != "" {
+	if diff := cmp.Diff(1, len(c.Names("tools"))); diff != "" {
 		t.Errorf("robots of the other project (-want +got):\n%s", diff)
 	}
 }
@@ -218,7 +202,7 @@ func TestSweepFails(t *testing.T) {
 	var log strings.Builder
 	proxy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			problem(w, http.StatusForbidden, "FORBIDDEN")
+			http.Error(w, `{"errors":[{"code":"FORBIDDEN","message":"no"}]}`, http.StatusForbidden)
 			return
 		}
 		c.ServeHTTP(w, r)
@@ -257,13 +241,13 @@ func TestAnotherRobot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newContract()
-			c.change = tc.change
+			c.Change = tc.change
 			src, _ := newSource(t, c, nil)
 			got, err := src.Issue(t.Context(), target("acme/widget", model.ActionPublish), nil)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || got.Header != nil {
 				t.Errorf("got %v, expected an error with %q and no credential", err, tc.want)
 			}
-			if left := len(c.names("acme")); left != tc.left {
+			if left := len(c.Names("acme")); left != tc.left {
 				t.Errorf("got %d robots that are left, expected %d", left, tc.left)
 			}
 		})
@@ -274,9 +258,9 @@ func TestAnotherRobot(t *testing.T) {
 func TestPrefix(t *testing.T) {
 	for _, prefix := range []string{"", "bot_", "robot$"} {
 		c := newContract()
-		c.prefix = prefix
+		c.Prefix = prefix
 		src, _ := newSource(t, c, nil)
-		if _, found := c.robot(issue(t, src, target("acme/widget", model.ActionPublish))); !found {
+		if _, found := c.Robot(issue(t, src, target("acme/widget", model.ActionPublish)).Header); !found {
 			t.Errorf("prefix %q: the credential is of no robot", prefix)
 		}
 	}

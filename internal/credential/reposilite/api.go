@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/trustpub/trustpub/internal/credential/mintapi"
@@ -52,7 +53,7 @@ type created struct {
 }
 
 // check refuses a token that does more, or lives longer, than it was asked for.
-func (c created) check(name, path, permission string, expires time.Time) error {
+func (c created) check(name, path string, permissions []string, expires time.Time) error {
 	if err := mintapi.CheckSecret("secret", c.Secret); err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (c created) check(name, path, permission string, expires time.Time) error {
 		return mintapi.Unfit("the answer's name is another than the one that was asked for")
 	case len(c.Permissions) != 0:
 		return mintapi.Unfit("the answer has permissions, expected none: the token would be a manager's")
-	case len(c.Routes) != 1 || c.Routes[0].Path != path || c.Routes[0].Permission.Shortcut != permission:
+	case !c.routed(path, permissions):
 		return mintapi.Unfit("the answer's routes are others than the one that was asked for: does this Reposilite take routes with a new token?")
 	}
 	ends, ok := moment(c.AccessToken.ExpiresAt)
@@ -69,6 +70,19 @@ func (c created) check(name, path, permission string, expires time.Time) error {
 		return mintapi.Unfit("the answer's expiresAt is absent or later than what was asked for: does this Reposilite know tokens that expire?")
 	}
 	return nil
+}
+
+// routed is true where the routes are one for each permission, all with the path.
+func (c created) routed(path string, permissions []string) bool {
+	var got []string
+	for _, route := range c.Routes {
+		if route.Path != path {
+			return false
+		}
+		got = append(got, route.Permission.Shortcut)
+	}
+	slices.Sort(got)
+	return slices.Equal(got, permissions)
 }
 
 func moment(v any) (time.Time, bool) {
@@ -84,14 +98,14 @@ func moment(v any) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// create makes a token for one path. Where Reposilite has made another than the one that was asked for, it is deleted again.
-func (a api) create(ctx context.Context, name, path, permission string, expires time.Time) (string, error) {
+// create makes a token for one path, with permissions in alphabetical order. Where Reposilite has made another than the one that was asked for, it is deleted again.
+func (a api) create(ctx context.Context, name, path string, permissions []string, expires time.Time) (string, error) {
 	var made created
 	answered := false
 	err := a.call(ctx, name, mintapi.Call{
 		Method: http.MethodPut, Expect: []int{http.StatusOK},
 		JSON: createRequest{
-			Type: "TEMPORARY", SecretType: "RAW", Permissions: []string{}, Routes: []requestRoute{{path, []string{permission}}},
+			Type: "TEMPORARY", SecretType: "RAW", Permissions: []string{}, Routes: []requestRoute{{path, permissions}},
 			ExpiresAt: expires.Format(time.RFC3339), Description: "trustpub, for one upload",
 		},
 		Read: func(answer []byte) error {
@@ -99,7 +113,7 @@ func (a api) create(ctx context.Context, name, path, permission string, expires 
 			if err := mintapi.JSON(&made)(answer); err != nil {
 				return err
 			}
-			return made.check(name, path, permission, expires)
+			return made.check(name, path, permissions, expires)
 		},
 	})
 	if err != nil && answered {

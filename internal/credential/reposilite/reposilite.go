@@ -145,12 +145,13 @@ func (s *source) issue(ctx context.Context, target model.Target) (model.Credenti
 	if err != nil {
 		return model.Credential{}, err
 	}
-	permission := "w"
+	// Whether a file is there is asked before it is uploaded, which a private repository answers to none but readers.
+	permissions := []string{"r", "w"}
 	if target.Action == model.ActionRead {
-		permission = "r"
+		permissions = permissions[:1]
 	}
 	name, expires := tokenName(), s.now().Add(s.lifetime).UTC().Truncate(time.Second)
-	secret, err := s.api.create(ctx, name, path, permission, expires)
+	secret, err := s.api.create(ctx, name, path, permissions, expires)
 	if err != nil {
 		return model.Credential{}, err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	contract "github.com/trustpub/trustpub/integration/registry/reposilite"
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/credential/credentialtest"
 	"github.com/trustpub/trustpub/internal/model"
@@ -31,6 +32,29 @@ func env() credential.Env {
 		Registry: "internal", Ecosystem: "maven", Logger: silent,
 		Public: &url.URL{Scheme: "https", Host: "maven.example.com", Path: "/releases/"},
 	}
+}
+
+// newContract is a server below /sub, whose manager has two secrets.
+func newContract() *contract.Server {
+	c := contract.New()
+	c.Base, c.Managers = "/sub", map[string][]string{"manager": {password, replaced}}
+	return c
+}
+
+// status is the answer to a request with a credential.
+func status(t *testing.T, base, method, path string, got model.Credential) int {
+	t.Helper()
+	req, err := http.NewRequest(method, base+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = got.Header.Clone()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
 }
 
 func target(pkg, version, file string) model.Target {
@@ -52,9 +76,9 @@ func TestConformance(t *testing.T) {
 			return c
 		},
 		Check: func(t testing.TB, target model.Target, got model.Credential) {
-			made, _ := server.token(got)
-			made.secret, made.ends = "", time.Time{}
-			if want := (madeToken{path: paths[target.Package], permission: "w"}); made != want {
+			made, _ := server.Token(got.Header)
+			made.Name, made.Secret, made.Ends = "", "", time.Time{}
+			if want := (contract.Token{Path: paths[target.Package], Permissions: "rw"}); made != want {
 				t.Errorf("got a token of %+v, expected %+v", made, want)
 			}
 		},
@@ -62,7 +86,7 @@ func TestConformance(t *testing.T) {
 			Server: api, Revokes: true, MaxLife: DefaultLifetime,
 			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
 			Live: func(got model.Credential) bool {
-				_, found := server.token(got)
+				_, found := server.Token(got.Header)
 				return found
 			},
 		},
@@ -70,7 +94,7 @@ func TestConformance(t *testing.T) {
 }
 
 // provision makes a source of a contract's server.
-func provision(t testing.TB, c *contract, change func(*Config, *credential.Env)) (credential.Source, string, error) {
+func provision(t testing.TB, c *contract.Server, change func(*Config, *credential.Env)) (credential.Source, string, error) {
 	t.Helper()
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
@@ -99,7 +123,7 @@ func issue(t testing.TB, src credential.Source, target model.Target) model.Crede
 func TestOneFileOnly(t *testing.T) {
 	c := newContract()
 	now := time.Now()
-	c.now = func() time.Time { return now }
+	c.Now = func() time.Time { return now }
 	src, base, err := provision(t, c, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -108,8 +132,8 @@ func TestOneFileOnly(t *testing.T) {
 	const path = "/releases/com/acme/widget/1.0/widget-1.0.jar"
 	expect := func(method, path string, got model.Credential, want int) {
 		t.Helper()
-		if status := c.status(base, method, path, got); status != want {
-			t.Errorf("%s %s: got %d, expected %d", method, path, status, want)
+		if code := status(t, base, method, path, got); code != want {
+			t.Errorf("%s %s: got %d, expected %d", method, path, code, want)
 		}
 	}
 	expect("PUT", path, got, 200)
@@ -120,7 +144,8 @@ func TestOneFileOnly(t *testing.T) {
 	} {
 		expect("PUT", other, got, 401)
 	}
-	expect("GET", path, got, 401)
+	expect("HEAD", path, got, 200)
+	expect("GET", "/releases/com/acme/widget/1.0/widget-1.0.pom", got, 401)
 	read := widget
 	read.Action = model.ActionRead
 	reads := issue(t, src, read)
@@ -192,9 +217,10 @@ func TestAnotherToken(t *testing.T) {
 		"another name":     {func(a map[string]any) { token(a)["name"] = "other" }, "name is another"},
 		"a manager":        {func(a map[string]any) { a["permissions"] = []string{"m"} }, "has permissions"},
 		"no route":         {func(a map[string]any) { a["routes"] = []any{} }, "routes are others"},
+		"reads only":       {func(a map[string]any) { a["routes"] = a["routes"].([]any)[:1] }, "routes are others"},
 		"one more route":   {func(a map[string]any) { a["routes"] = append(a["routes"].([]any), route(a)) }, "routes are others"},
 		"a wider route":    {func(a map[string]any) { route(a)["path"] = "/" }, "routes are others"},
-		"another right":    {func(a map[string]any) { route(a)["permission"] = map[string]string{"shortcut": "r"} }, "routes are others"},
+		"another right":    {func(a map[string]any) { route(a)["permission"] = map[string]string{"shortcut": "w"} }, "routes are others"},
 		"no expiry":        {func(a map[string]any) { delete(token(a), "expiresAt") }, "expiresAt is absent"},
 		"a null expiry":    {func(a map[string]any) { token(a)["expiresAt"] = nil }, "expiresAt is absent"},
 		"a later expiry":   {func(a map[string]any) { token(a)["expiresAt"] = "2999-01-01T00:00:00Z" }, "later than what was asked for"},
@@ -203,7 +229,7 @@ func TestAnotherToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newContract()
-			c.change = tc.change
+			c.Change = tc.change
 			src, _, err := provision(t, c, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -212,13 +238,13 @@ func TestAnotherToken(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.want) || got.Header != nil {
 				t.Errorf("got %v, expected an error with %q and no credential", err, tc.want)
 			}
-			if len(c.tokens) != 0 {
-				t.Errorf("got %d tokens that are left, expected none", len(c.tokens))
+			if _, left := c.Made(); left != 0 {
+				t.Errorf("got %d tokens that are left, expected none", left)
 			}
 		})
 	}
 	c := newContract()
-	c.change = func(a map[string]any) { token(a)["expiresAt"] = float64(time.Now().Unix()) + 60 }
+	c.Change = func(a map[string]any) { token(a)["expiresAt"] = float64(time.Now().Unix()) + 60 }
 	src, _, err := provision(t, c, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -23,13 +23,22 @@ import (
 // tokenIssuer is the name by which the registry knows its token server.
 const tokenIssuer = "trustpub"
 
-// registry is a small container registry: it knows the public half of its token server's key, and nobody has a password.
-type registry struct {
-	key   *ecdsa.PublicKey
-	shelf script.Shelf // REPOSITORY/blobs/DIGEST and REPOSITORY/manifests/TAG or DIGEST
+// Registry is a small container registry. Who may do what is somebody else's to say.
+type Registry struct {
+	may       Judge
+	challenge func(*http.Request) string
+	shelf     script.Shelf // REPOSITORY/blobs/DIGEST and REPOSITORY/manifests/TAG or DIGEST
 
 	mu      sync.Mutex
 	uploads map[string][]byte
+}
+
+// Judge is true where a request's credential grants an action, "pull" or "push", on a repository; none: where there is a credential at all.
+type Judge func(r *http.Request, repository, action string) bool
+
+// NewRegistry makes an empty one; challenge is what it answers to whom may is false for.
+func NewRegistry(may Judge, challenge func(*http.Request) string) *Registry {
+	return &Registry{may: may, challenge: challenge, uploads: map[string][]byte{}}
 }
 
 func open(string) (*script.Store, error) {
@@ -45,20 +54,26 @@ func open(string) (*script.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a key: %w", err)
 	}
-	g := &registry{key: &pair.PublicKey, uploads: map[string][]byte{}}
+	g := NewRegistry(signedFor(&pair.PublicKey), func(r *http.Request) string {
+		return fmt.Sprintf("Bearer realm=%q,service=%q", script.Base(r)+"/v2/token", r.Host)
+	})
 	return &script.Store{
 		Handler: g, Secret: string(private), User: "somebody", Password: script.NewSecret(), Stored: g.shelf.Stored,
 	}, nil
 }
 
-// may is true where the token grants an action on a repository; none: where there is one at all.
-func (g *registry) may(r *http.Request, repository, action string) bool {
+// signedFor judges tokens by the public half of the token server's key; nobody has a password.
+func signedFor(key *ecdsa.PublicKey) Judge {
+	return func(r *http.Request, repository, action string) bool { return granted(key, r, repository, action) }
+}
+
+func granted(key *ecdsa.PublicKey, r *http.Request, repository, action string) bool {
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES256})
 	if !ok || err != nil {
 		return false
 	}
-	payload, err := signed.Verify(g.key)
+	payload, err := signed.Verify(key)
 	if err != nil {
 		return false
 	}
@@ -85,7 +100,7 @@ func (g *registry) may(r *http.Request, repository, action string) bool {
 }
 
 // ServeHTTP answers by the path: /v2/REPOSITORY/KIND/REFERENCE.
-func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	path := strings.TrimPrefix(r.URL.Path, "/v2/")
 	repository, kind, reference := split(path)
@@ -97,7 +112,7 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !strings.HasPrefix(r.URL.Path, "/v2/") || path != "" && repository == "":
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "no such page")
 	case !g.may(r, repository, action):
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q,service=%q", script.Base(r)+"/v2/token", r.Host))
+		w.Header().Set("WWW-Authenticate", g.challenge(r))
 		fail(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
 	case path == "":
 		_, _ = w.Write([]byte("{}")) // a client that went away has nobody to tell
@@ -125,7 +140,7 @@ func split(path string) (repository, kind, reference string) {
 }
 
 // serve sends a blob, or a manifest with its type.
-func (g *registry) serve(w http.ResponseWriter, name string) {
+func (g *Registry) serve(w http.ResponseWriter, name string) {
 	data, ok := g.shelf.Get(name)
 	if !ok {
 		fail(w, http.StatusNotFound, "NOT_FOUND", "not there")
@@ -144,7 +159,7 @@ func (g *registry) serve(w http.ResponseWriter, name string) {
 	_, _ = w.Write(data) // a client that went away has nobody to tell
 }
 
-func (g *registry) tags(w http.ResponseWriter, repository string) {
+func (g *Registry) tags(w http.ResponseWriter, repository string) {
 	tags := []string{}
 	for _, reference := range g.shelf.Below(repository + "/manifests/") {
 		if !strings.Contains(reference, ":") {
@@ -156,7 +171,7 @@ func (g *registry) tags(w http.ResponseWriter, repository string) {
 }
 
 // manifest keeps a manifest all of whose blobs are here, under its tag and its digest.
-func (g *registry) manifest(w http.ResponseWriter, r *http.Request, repository, reference string) {
+func (g *Registry) manifest(w http.ResponseWriter, r *http.Request, repository, reference string) {
 	body, ok := script.Body(w, r)
 	if !ok {
 		return
@@ -175,7 +190,7 @@ func (g *registry) manifest(w http.ResponseWriter, r *http.Request, repository, 
 }
 
 // check looks for all that a manifest names.
-func (g *registry) check(repository string, body []byte) error {
+func (g *Registry) check(repository string, body []byte) error {
 	var m struct {
 		Config    *descriptor
 		Layers    []descriptor
@@ -201,7 +216,7 @@ func (g *registry) check(repository string, body []byte) error {
 }
 
 // upload takes a blob: POST begins, PATCH adds, PUT ends. Only what has its digest is kept.
-func (g *registry) upload(w http.ResponseWriter, r *http.Request, repository, session string) {
+func (g *Registry) upload(w http.ResponseWriter, r *http.Request, repository, session string) {
 	body, ok := script.Body(w, r)
 	if !ok {
 		return

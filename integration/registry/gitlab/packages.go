@@ -1,0 +1,195 @@
+package gitlab
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxUpload bounds an upload of a test.
+const maxUpload = 64 << 20
+
+// file is one of a package's version.
+type file struct {
+	kind, name, version, file string
+	content                   []byte
+}
+
+// packages is the package registry: a token of the header, or of a Basic credential with its user's name, with the scope for it.
+func (c *Server) packages(w http.ResponseWriter, r *http.Request, path string) {
+	m, found := c.find(r.Header)
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case !found || !c.Now().Before(m.Ends):
+		problem(w, http.StatusUnauthorized, "401 Unauthorized")
+		return
+	case reads && !slices.Contains(m.Scopes, "read_package_registry") || !reads && !slices.Contains(m.Scopes, "write_package_registry"):
+		problem(w, http.StatusForbidden, "403 Forbidden")
+		return
+	}
+	kind, rest, _ := strings.Cut(path, "/")
+	switch {
+	case kind == "pypi" && rest == "" && r.Method == http.MethodPost:
+		c.uploadPyPI(w, r)
+	case kind == "npm" && reads:
+		c.readNPM(w, r, rest)
+	case kind == "npm" && r.Method == http.MethodPut:
+		c.publishNPM(w, r, rest)
+	case kind == "generic" && (reads || r.Method == http.MethodPut):
+		c.generic(w, r, rest)
+	default:
+		problem(w, http.StatusNotFound, "404 Not Found")
+	}
+}
+
+// store keeps a file; 400 where there is one of that name, but for generic files, which GitLab takes again unless told otherwise.
+func (c *Server) store(w http.ResponseWriter, f file) bool {
+	at := slices.IndexFunc(c.files, func(o file) bool {
+		return o.kind == f.kind && o.name == f.name && o.version == f.version && o.file == f.file
+	})
+	switch {
+	case at < 0:
+		c.files = append(c.files, f)
+	case f.kind == "generic":
+		c.files[at] = f
+	default:
+		problem(w, http.StatusBadRequest, "400 Bad request - Validation failed: File name has already been taken")
+		return false
+	}
+	return true
+}
+
+// body reads a whole body; a cut one stores nothing.
+func body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxUpload))
+	if err != nil {
+		problem(w, http.StatusBadRequest, "400 Bad request")
+	}
+	return b, err == nil
+}
+
+// uploadPyPI is twine's upload, and POST of the package's form.
+func (c *Server) uploadPyPI(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseMultipartForm(maxUpload); err != nil {
+		problem(w, http.StatusBadRequest, "400 Bad request - content is missing")
+		return
+	}
+	f, header, err := r.FormFile("content")
+	name, version := r.FormValue("name"), r.FormValue("version")
+	if err != nil || name == "" || version == "" {
+		problem(w, http.StatusBadRequest, "400 Bad request - name, version or content is missing")
+		return
+	}
+	defer f.Close()
+	content, err := io.ReadAll(f)
+	if sum := sha256.Sum256(content); err != nil || r.FormValue("sha256_digest") != "" && r.FormValue("sha256_digest") != hex.EncodeToString(sum[:]) {
+		problem(w, http.StatusBadRequest, "400 Bad request - sha256_digest")
+		return
+	}
+	if c.store(w, file{"pypi", name, version, header.Filename, content}) {
+		answer(w, http.StatusCreated, map[string]string{"message": "201 Created"})
+	}
+}
+
+// publishNPM takes the document of one version.
+func (c *Server) publishNPM(w http.ResponseWriter, r *http.Request, path string) {
+	b, ok := body(w, r)
+	if !ok {
+		return
+	}
+	var doc struct {
+		Name        string `json:"name"`
+		Versions    map[string]json.RawMessage
+		Attachments map[string]struct{ Data []byte } `json:"_attachments"`
+	}
+	name, err := url.PathUnescape(path)
+	if json.Unmarshal(b, &doc) != nil || err != nil || doc.Name != name || len(doc.Versions) != 1 || len(doc.Attachments) != 1 {
+		problem(w, http.StatusBadRequest, "400 Bad request")
+		return
+	}
+	for version := range doc.Versions {
+		for attached, a := range doc.Attachments {
+			_, short, found := strings.Cut(attached, "/")
+			if !found {
+				short = attached
+			}
+			if c.store(w, file{"npm", name, version, short, a.Data}) {
+				answer(w, http.StatusOK, map[string]string{"message": "Created"})
+			}
+		}
+	}
+}
+
+// readNPM is a package's document.
+func (c *Server) readNPM(w http.ResponseWriter, r *http.Request, path string) {
+	name, _ := url.PathUnescape(path)
+	versions := map[string]any{}
+	for _, f := range c.files {
+		if f.kind == "npm" && f.name == name {
+			at := fmt.Sprintf("http://%s%s/-/%s/%s", r.Host, strings.TrimSuffix(r.URL.Path, "/"), name, f.file)
+			versions[f.version] = map[string]any{"name": name, "version": f.version, "dist": map[string]string{"tarball": at}}
+		}
+	}
+	if len(versions) == 0 {
+		problem(w, http.StatusNotFound, "404 Package Not Found")
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"name": name, "versions": versions, "dist-tags": map[string]string{}})
+}
+
+// generic is PUT and GET of a file of a version.
+func (c *Server) generic(w http.ResponseWriter, r *http.Request, path string) {
+	parts := strings.SplitN(path, "/", 3)
+	if len(parts) != 3 {
+		problem(w, http.StatusNotFound, "404 Not Found")
+		return
+	}
+	if r.Method != http.MethodPut {
+		for _, f := range c.files {
+			if f.kind == "generic" && f.name == parts[0] && f.version == parts[1] && f.file == parts[2] {
+				_, _ = w.Write(f.content) // a client that went away has nobody to tell
+				return
+			}
+		}
+		problem(w, http.StatusNotFound, "404 Not Found")
+		return
+	}
+	if b, ok := body(w, r); ok && c.store(w, file{"generic", parts[0], parts[1], parts[2], b}) {
+		answer(w, http.StatusCreated, map[string]string{"message": "201 Created"})
+	}
+}
+
+// listing is GET of the project's packages, a number of one for each version, or of a package's files.
+func (c *Server) listing(w http.ResponseWriter, r *http.Request, path string) {
+	var versions []string
+	all, files := []map[string]any{}, []map[string]any{}
+	id, _, _ := strings.Cut(path, "/")
+	for _, f := range c.files {
+		version := f.kind + " " + f.name + " " + f.version
+		if !slices.Contains(versions, version) {
+			versions = append(versions, version)
+			if wanted := r.URL.Query().Get("package_name"); strings.Contains(f.name, wanted) {
+				all = append(all, map[string]any{"id": len(versions), "name": f.name, "version": f.version, "package_type": f.kind})
+			}
+		}
+		if strconv.Itoa(slices.Index(versions, version)+1) == id {
+			sum := sha256.Sum256(f.content)
+			files = append(files, map[string]any{"file_name": f.file, "size": len(f.content), "file_sha256": hex.EncodeToString(sum[:])})
+		}
+	}
+	switch {
+	case r.Method != http.MethodGet:
+		problem(w, http.StatusMethodNotAllowed, "405 Method Not Allowed")
+	case path == "":
+		answer(w, http.StatusOK, all)
+	default:
+		answer(w, http.StatusOK, files)
+	}
+}
