@@ -16,6 +16,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/audit"
 	"github.com/trustpub/trustpub/internal/identity"
+	"github.com/trustpub/trustpub/internal/limit"
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/store"
 	"github.com/trustpub/trustpub/policies"
@@ -66,6 +67,9 @@ type App struct {
 	// Default: 1.
 	Nodes int `json:"nodes,omitempty"`
 
+	// What callers can make the gateway do at most, and what all uploads together may hold.
+	Limits Limits `json:"limits,omitzero"`
+
 	// Where audit events go; all of them get every event. Default: log.
 	AuditRaw []json.RawMessage `json:"audit,omitempty" caddy:"namespace=trusted_publishing.audit inline_key=module"`
 
@@ -73,6 +77,7 @@ type App struct {
 	logger  *slog.Logger
 	dataDir string
 	issuers []*identity.Issuer
+	limits  limit.Settings
 	store   named[store.Config]
 	sinks   []named[audit.Config]
 
@@ -111,6 +116,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.check(); err != nil {
 		return err
 	}
+	limits, err := a.Limits.settings()
+	if err != nil {
+		return err
+	}
+	a.limits = limits
 	if err := a.provisionIssuers(); err != nil {
 		return err
 	}
@@ -256,6 +266,7 @@ func (a *App) Start() error {
 		return errors.Join(err, s.releaseAll())
 	}
 	useLogger(a.logger.Handler())
+	s.limits.Use(a.limits)
 	s.policies.adopt(a.ctx.Storage(), s.audit)
 	a.running.Store(s)
 	active.Store(a)

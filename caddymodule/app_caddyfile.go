@@ -51,6 +51,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //		token_key      SECRET
 //		signing_key    SECRET...
 //		nodes          NUMBER
+//		limits {
+//			LIMIT VALUE|off
+//		}
 //		store          MODULE [ARGS...] { ... }
 //		audit          PATH
 //		audit          MODULE [ARGS...] { ... }
@@ -100,6 +103,11 @@ func (a *App) option(d *caddyfile.Dispenser) error {
 			a.Nodes = n
 			return nil
 		})
+	case "limits":
+		if a.Limits != (Limits{}) {
+			return d.Errf("limits is given twice: write all limits in one block")
+		}
+		return a.Limits.unmarshalCaddyfile(d)
 	case "store":
 		if a.StoreRaw != nil {
 			return d.Errf("store is given twice")
@@ -112,7 +120,7 @@ func (a *App) option(d *caddyfile.Dispenser) error {
 		a.AuditRaw = append(a.AuditRaw, raw)
 		return err
 	default:
-		return d.Errf("unrecognized subdirective %q of %s: expected policies, issuer, token_lifetime, token_key, signing_key, nodes, store or audit", name, appName)
+		return d.Errf("unrecognized subdirective %q of %s: expected policies, issuer, token_lifetime, token_key, signing_key, nodes, limits, store or audit", name, appName)
 	}
 	return nil
 }

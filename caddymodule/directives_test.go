@@ -19,7 +19,7 @@ func TestEveryDirectiveIsDocumented(t *testing.T) {
 		"issuers": "issuer", "registries": "registry", "audiences": "audience", "direct_off": "direct off", "public_url": "PUBLIC-URL",
 		"provider": "PROVIDER", "url": "URL", "ecosystem": "ECOSYSTEM", "method": "METHOD", "prefix": "PREFIX", "policy_bounds": "policies PATH... {",
 	}
-	for _, v := range []any{caddymodule.App{}, caddymodule.Handler{}, caddymodule.Registry{}, caddymodule.Issuer{}, caddymodule.Passthrough{}} {
+	for _, v := range []any{caddymodule.App{}, caddymodule.Limits{}, caddymodule.Handler{}, caddymodule.Registry{}, caddymodule.Issuer{}, caddymodule.Passthrough{}} {
 		for i := range reflect.TypeOf(v).NumField() {
 			name, _, _ := strings.Cut(reflect.TypeOf(v).Field(i).Tag.Get("json"), ",")
 			if name == "" {

@@ -111,7 +111,7 @@ func (h *Handler) config(s *services) gateway.Config {
 	}
 	if s != nil {
 		cfg.Verifier, cfg.Tokens, cfg.Policies, cfg.Store, cfg.Auditor = s.verifier, s.tokens, s.policies, s.store, s.audit
-		cfg.Switches = s.switches
+		cfg.Switches, cfg.Limits = s.switches, s.limits
 		cfg.Fingerprint = s.prints.Fingerprint
 	}
 	return cfg

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -166,12 +167,19 @@ func (r *rig) do(method, path string, body string) (*http.Response, string) {
 // doAs is do with a Basic credential, where there is a user.
 func (r *rig) doAs(user, password, method, path, body string) (*http.Response, string) {
 	r.t.Helper()
+	return r.doWith(user, password, nil, method, path, body)
+}
+
+// doWith is doAs with headers.
+func (r *rig) doWith(user, password string, header http.Header, method, path, body string) (*http.Response, string) {
+	r.t.Helper()
 	var resp *http.Response
 	for attempt := 1; resp == nil; attempt++ {
 		req, err := http.NewRequest(method, "http://"+r.addr+path, strings.NewReader(body))
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		maps.Copy(req.Header, header)
 		if user != "" {
 			req.SetBasicAuth(user, password)
 		}

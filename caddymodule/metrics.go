@@ -32,6 +32,10 @@ var (
 		Help:    "How long uploads took, from the first byte to the registry's answer.",
 		Buckets: prometheus.ExponentialBuckets(0.05, 4, 8),
 	}, []string{"registry"})
+	limitedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: appName, Name: "limited_total",
+		Help: "Requests that were refused by a limit, by its name in the configuration.",
+	}, []string{"limit"})
 	policyLoads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: appName, Name: "policy_loads_total",
 		Help: "Loads of the policy set, by result (ok, failed: at least one file kept its last good version).",
@@ -42,13 +46,19 @@ var (
 	})
 )
 
+func init() {
+	for _, name := range limitNames() { // from the beginning, so that a first refusal is an increase
+		limitedTotal.WithLabelValues(name)
+	}
+}
+
 // registerMetrics registers the collectors with the registry of the configuration that is being loaded.
 func registerMetrics(ctx caddy.Context) {
 	registry := ctx.GetMetricsRegistry()
 	if registry == nil {
 		return
 	}
-	for _, c := range []prometheus.Collector{requestsTotal, uploadBytes, uploadSeconds, policyLoads, policyCount, stateCollector{}} {
+	for _, c := range []prometheus.Collector{requestsTotal, uploadBytes, uploadSeconds, limitedTotal, policyLoads, policyCount, stateCollector{}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			caddy.Log().Named(appName).Sugar().Errorw("registering metrics", "error", err)
@@ -105,18 +115,25 @@ func (meter) Upload(registry string, bytes int64, took time.Duration) {
 	c.bytes.Add(bytes)
 }
 
-// stateCollector reads the state of now when it is asked: issuers and audit sinks.
+// Limited implements gateway.Meter.
+func (meter) Limited(name string) { limitedTotal.WithLabelValues(name).Inc() }
+
+// stateCollector reads the state of now when it is asked: issuers, audit sinks and spools.
 type stateCollector struct{}
 
 var (
 	issuerKeys = prometheus.NewDesc(appName+"_issuer_keys", "Usable keys of an issuer.", []string{"issuer"}, nil)
 	auditLost  = prometheus.NewDesc(appName+"_audit_lost_total", "Audit events of refusals and outcomes that could not be kept.", []string{"sink"}, nil)
+	spools     = prometheus.NewDesc(appName+"_spools", "Uploads that are spooled now.", nil, nil)
+	spoolBytes = prometheus.NewDesc(appName+"_spool_bytes", "Their bytes on the disk.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- issuerKeys
 	ch <- auditLost
+	ch <- spools
+	ch <- spoolBytes
 }
 
 // Collect implements prometheus.Collector.
@@ -137,6 +154,9 @@ func (stateCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, st := range s.audit.Status() {
 		ch <- prometheus.MustNewConstMetric(auditLost, prometheus.CounterValue, float64(st.Lost), st.Sink)
 	}
+	uploads, bytes := s.limits.Spooled()
+	ch <- prometheus.MustNewConstMetric(spools, prometheus.GaugeValue, float64(uploads))
+	ch <- prometheus.MustNewConstMetric(spoolBytes, prometheus.GaugeValue, float64(bytes))
 }
 
 // Interface guards

@@ -104,6 +104,7 @@ func TestLoadErrors(t *testing.T) {
 			name: "token key and signing key", want: "both token_key and signing_key are set, expected one",
 			edit: func(r *rig) string { return r.caddyfile("token_key {env.HOME}\nsigning_key {env.HOME}", "", "") },
 		},
+		{name: "limits in JSON", want: `limits: spools: got "-1", expected a whole number`, json: set(isApp, "limits", map[string]any{"spools": "-1"})},
 		{name: "signing key in JSON", want: "signing_key: a secret must be a placeholder", json: set(isApp, "signing_key", []any{"hunter2"})},
 		{name: "nodes in JSON", want: "nodes is 6379, expected 1 to 1000", json: set(isApp, "nodes", 6379)},
 		{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/audit"
 	"github.com/trustpub/trustpub/internal/identity"
+	"github.com/trustpub/trustpub/internal/limit"
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/publishtoken"
 	"github.com/trustpub/trustpub/internal/store"
@@ -94,12 +95,16 @@ type services struct {
 	// prints names credentials of the registries for the audit; nil where its key cannot be had.
 	prints *audit.Fingerprinter
 	tokens *publishtoken.Minter
+	limits *limit.Limits
 }
 
 // open opens everything in the order in which things need each other. After an error the caller gives back what s has.
 func (a *App) open(s *services) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), openTimeout)
 	defer cancel()
+	if err := s.openLimits(); err != nil {
+		return err
+	}
 	for _, step := range []func(context.Context, *services) error{
 		a.openStore, a.openAudit, a.openFingerprints, a.openIssuers, a.openTokens, a.openPolicies, a.openHandlers,
 	} {

@@ -42,6 +42,7 @@ var rooms = []room{
 	{"internal/credential/*", []string{
 		"internal/credential", "internal/credential/mintapi", "internal/credential/lease", "internal/model",
 	}},
+	{"internal/limit", []string{"internal/model"}},
 	{"internal/store", []string{"internal/model"}},
 	{"internal/store/*", []string{"internal/store", "internal/model"}},
 	{"internal/switches", []string{"internal/store", "internal/provider", "internal/model"}},

@@ -77,7 +77,7 @@ type Passthrough struct {
 	Method, Prefix string
 }
 
-// Config is all that a Gateway needs. Every field but Passthrough, Fingerprint, SpoolDir, ClientIP and Now is required.
+// Config is all that a Gateway needs. Every field but Passthrough, Limits, Fingerprint, SpoolDir, ClientIP and Now is required.
 type Config struct {
 	Registries  []Registry
 	Passthrough []Passthrough
@@ -88,7 +88,9 @@ type Config struct {
 	Switches    Switches
 	Auditor     Auditor
 	Meter       Meter
-	Logger      *slog.Logger
+	// Limits bounds what callers can make the gateway do; nil: nothing does.
+	Limits Limits
+	Logger *slog.Logger
 	// Fingerprint names a credential of the registry for the audit, so that it can be told from others and not be guessed; nil:
 	// the audit has none.
 	Fingerprint func(secret string) string

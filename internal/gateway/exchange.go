@@ -122,12 +122,15 @@ func (t *transaction) mint(ex model.Exchange, group []*registry) (string, *model
 	if t.g.Tokens.Ours(ex.Token) {
 		return "", nil, model.Deny(model.CodeInvalidToken).Differ("token", "a publish token", "an identity token")
 	}
+	if err := t.g.Limits.Exchange(t.event.ClientIP); err != nil {
+		return "", nil, err
+	}
 	var audiences []string
 	for _, reg := range group {
 		audiences = append(audiences, reg.Audiences...)
 	}
 	slices.Sort(audiences)
-	id, err := t.g.Verifier.Verify(t.r.Context(), ex.Token, slices.Compact(audiences))
+	id, err := t.identify(ex.Token, slices.Compact(audiences))
 	if err != nil {
 		return "", nil, err
 	}
@@ -142,6 +145,10 @@ func (t *transaction) mint(ex model.Exchange, group []*registry) (string, *model
 	t.event.Target = named(ex, id.Audience, group)
 	urls, err := t.scope(grant, ex.Token, group)
 	if err != nil {
+		return "", nil, err
+	}
+	// After the policies, so that a stranger whose CI has the same issuer uses nothing up.
+	if err := t.g.Limits.Grant(id.Issuer); err != nil {
 		return "", nil, err
 	}
 	// Minted before the identity token is burned: what fails without it must not cost the client its token.
@@ -297,10 +304,10 @@ func (t *transaction) claimExchange(ex model.Exchange) error {
 // in RFC 7009.
 func (t *transaction) revoke(ex model.Exchange) error {
 	t.event.Kind, t.event.Credential = model.EventRevocation, string(presentedPublish)
-	grant, err := t.g.Tokens.Verify(t.r.Context(), ex.Token, "")
+	grant, err := t.redeem(ex.Token, "")
 	var denial *model.Denial
 	switch {
-	case errors.As(err, &denial) && denial.Status >= http.StatusInternalServerError:
+	case errors.As(err, &denial) && (denial.Status >= http.StatusInternalServerError || denial.Code == model.CodeRateLimited):
 		return err
 	case err != nil:
 		t.silent = true

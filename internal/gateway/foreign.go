@@ -108,7 +108,7 @@ func (t *transaction) identityBeside() (*model.Identity, error) {
 	if len(values) > 1 || !t.g.Verifier.Ours(values[0]) {
 		return nil, model.Deny(model.CodeIdentityHeaderMisplace).Differ(headerIdentity, "no identity token of a configured issuer", "one identity token")
 	}
-	return t.g.Verifier.Verify(t.r.Context(), values[0], t.reg.Audiences)
+	return t.identify(values[0], t.reg.Audiences)
 }
 
 // compare writes into the audit what the policies would have said to an identity.
@@ -163,7 +163,7 @@ func (t *transaction) observe(refused error) error {
 		refused = besideErr
 	}
 	out := t.g.forwarded(t.r)
-	observer := upload.NewObserver(t.body, scanner, t.g.SpoolDir, t.reg.SpoolLimit)
+	observer := upload.NewObserver(t.body, scanner, t.g.disk(), t.reg.SpoolLimit)
 	defer observer.Release()
 	if t.r.ContentLength != 0 {
 		out.Body = observer

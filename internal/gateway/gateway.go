@@ -56,6 +56,9 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = clientIP
 	}
+	if cfg.Limits == nil {
+		cfg.Limits = unlimited{}
+	}
 	if cfg.SpoolDir == "" {
 		cfg.SpoolDir = os.TempDir()
 	}
@@ -148,6 +151,8 @@ type transaction struct {
 	grant     *model.Grant
 	// turn is the right to publish where the registry would replace what it has; nil: not asked for.
 	turn *turn
+	// doubted is true once a token was refused that its issuer may never have made, or that no policy knows.
+	doubted bool
 	// checksum is set for an upload without bytes, props are what stood behind the name of the file.
 	checksum, props string
 }

@@ -11,9 +11,8 @@ import (
 
 // authenticate verifies our token for the registry and fills in identity and grant.
 func (t *transaction) authenticate() error {
-	ctx := t.r.Context()
 	if t.presented.kind == presentedPublish {
-		grant, err := t.g.Tokens.Verify(ctx, t.presented.token, t.reg.Public.String())
+		grant, err := t.redeem(t.presented.token, t.reg.Public.String())
 		if err != nil {
 			return err
 		}
@@ -27,7 +26,7 @@ func (t *transaction) authenticate() error {
 	if t.reg.DirectOff {
 		return model.Deny(model.CodeDirectOff)
 	}
-	id, err := t.g.Verifier.Verify(ctx, t.presented.token, t.reg.Audiences)
+	id, err := t.identify(t.presented.token, t.reg.Audiences)
 	if err != nil {
 		return err
 	}

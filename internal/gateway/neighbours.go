@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // Verifier verifies identity tokens. Errors are *model.Denial.
@@ -54,6 +55,17 @@ type Switches interface {
 	// Target refuses to change a registry or package that is frozen, or by a policy that is stopped; policy and the target's
 	// package may be empty, and a read is never refused.
 	Target(target model.Target, policy string) error
+}
+
+// Limits bounds what callers can make the gateway do before it knows who they are. An address is a client's. Errors are *model.Denial.
+type Limits interface {
+	upload.Quota
+	// Attempt refuses to look at a token of an address that has sent too many that were not believed; Disbelieved counts one more.
+	Attempt(address string) error
+	Disbelieved(address string)
+	// Exchange takes one exchange out of the budget of an address, Grant one out of that of an issuer.
+	Exchange(address string) error
+	Grant(issuer string) error
 }
 
 // Auditor records events.

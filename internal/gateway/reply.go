@@ -27,7 +27,8 @@ const (
 // deny writes a denial in the client's dialect, and into the audit.
 func (t *transaction) deny(d *model.Denial) {
 	d.Event = t.event.ID
-	t.silent = false
+	t.silent = d.Quiet
+	t.doubt(d.Code == model.CodeNoMatchingPolicy)
 	t.event.Decision, t.event.Code, t.event.Message = "deny", d.Code, d.Message
 	t.event.Policy, t.event.Field, t.event.Got, t.event.Want = d.Policy, d.Field, d.Got, d.Want
 	if d.Cause != nil {
@@ -37,7 +38,7 @@ func (t *transaction) deny(d *model.Denial) {
 		}
 		level("request refused", "event", d.Event, "code", d.Code, "error", d.Cause)
 	}
-	if !t.recorded {
+	if !t.recorded && !d.Quiet {
 		t.describe()
 		t.event.Kind = model.EventDecision
 		t.event.Time = t.g.Now().UTC()

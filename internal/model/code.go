@@ -65,6 +65,7 @@ const (
 	CodeContentEncoding      Code = "content_encoding"
 	CodeNotFound             Code = "not_found"
 	CodeNotAcceptable        Code = "not_acceptable"
+	CodeRateLimited          Code = "rate_limited"
 	// The upload.
 	CodeMalformedUpload Code = "malformed_upload"
 	CodeDuplicateField  Code = "duplicate_field"
@@ -90,6 +91,7 @@ const (
 	CodeUpstreamQuotedCredential  Code = "upstream_quoted_credential"
 	CodePolicyChanged             Code = "policy_changed"
 	CodeSpoolUnavailable          Code = "spool_unavailable"
+	CodeSpoolFull                 Code = "spool_full"
 	CodeInternal                  Code = "internal"
 )
 
@@ -123,6 +125,7 @@ var codes = map[Code]CodeInfo{
 	CodeContentEncoding:        {415, "the upload is compressed on the way", "send it without Content-Encoding", "The bytes that are judged must be the bytes that are stored."},
 	CodeNotFound:               {404, "there is nothing here", "", "A discovery for a path that is no registry."},
 	CodeNotAcceptable:          {406, "the client accepts none of the forms that this answer has", "accept application/vnd.pypi.pytp.v1+json", "PEP 807 asks for this status."},
+	CodeRateLimited:            {429, "too many requests of this kind came in too short a time", "try again after the time that Retry-After says", "Exchanges are counted for each client address and each issuer, tokens that were not believed for each client address. Behind a proxy all clients are one address, unless Caddy is told to trust it (trusted_proxies). The audit has one line a minute of each such refusal, the metrics count them all."},
 	CodeMalformedUpload:        {400, "the upload is not in the exact form that its clients send", "use an unmodified client of a supported version", "The strict grammar of the ecosystem's upload: everything that two parsers could read differently is refused."},
 	CodeDuplicateField:         {400, "the upload names a field twice", "send each field once", "Registries differ in which of two fields they believe."},
 	CodeFieldOrder:             {400, "the upload's fields come in an order that cannot be judged", "send name, version and :action before the file", "The target must be known before the file flows."},
@@ -147,5 +150,6 @@ var codes = map[Code]CodeInfo{
 	CodeUpstreamQuotedCredential:  {502, "the registry's answer was withheld because it quoted a credential", "ask the gateway's operator", "Credentials of the registry never reach a client. An answer in an encoding that nobody asked for and that can't be searched is withheld too."},
 	CodePolicyChanged:             {403, "the policy changed while the upload was under way", "compare the job with the policy file", "The policies of now are asked again before the last bytes leave."},
 	CodeSpoolUnavailable:          {503, "the upload cannot be spooled", "try again, or ask the gateway's operator", "The spool's disk is full or not writable."},
+	CodeSpoolFull:                 {503, "the gateway has no room for another upload right now", "try again after the time that Retry-After says", "How many uploads are spooled at a time, their bytes on the disk, and what must stay free there are limited."},
 	CodeInternal:                  {500, "the gateway failed", "ask the gateway's operator; the event id finds the log line", "A defect of the gateway itself; the upload was refused."},
 }

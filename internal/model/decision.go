@@ -36,8 +36,10 @@ type Denial struct {
 	Status int
 	// Message is the sentence without field, got and expected; it holds no secret.
 	Message string
-	// RetryAfter is sent with a 503 when positive.
+	// RetryAfter is sent with a 503 or a 429 when positive.
 	RetryAfter time.Duration
+	// Quiet is true for a refusal of which the audit has the like already, from a moment ago: it is counted, not recorded.
+	Quiet bool
 	// Event is the id under which the audit has the whole story; the gateway fills it in.
 	Event string
 	// Cause is the inner error for the log; it is never shown to a client.

@@ -22,11 +22,12 @@ type Observer struct {
 }
 
 // NewObserver makes an observer of src; a nil scanner notes nothing. A body that only a look into the whole of it names is copied
-// to a nameless file in dir, up to limit bytes.
-func NewObserver(src io.ReadCloser, scanner Scanner, dir string, limit int64) *Observer {
+// to a nameless file on the disk, up to limit bytes; where the disk's quota has no room, nothing of it is known.
+func NewObserver(src io.ReadCloser, scanner Scanner, disk Disk, limit int64) *Observer {
 	o := &Observer{ReadCloser: src, scanner: scanner, limit: limit}
 	if _, ok := scanner.(Archive); ok {
-		o.copied = &Spooled{dir: dir}
+		o.copied = &Spooled{disk: disk}
+		o.err = o.copied.begin()
 	}
 	return o
 }

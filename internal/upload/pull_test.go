@@ -126,7 +126,7 @@ func TestScannersAreClosed(t *testing.T) {
 		"a spool that is cut":      func(s *closing) { _, _, _ = upload.Spool(bytes.NewReader(cut), s, t.TempDir(), 1<<20, anybody) },
 		"a spool nobody may write": func(s *closing) { _, _, _ = upload.Spool(bytes.NewReader(good), s, t.TempDir(), 1<<20, nobody) },
 		"an observer": func(s *closing) {
-			o := upload.NewObserver(io.NopCloser(bytes.NewReader(cut)), s, t.TempDir(), 1<<20)
+			o := upload.NewObserver(io.NopCloser(bytes.NewReader(cut)), s, upload.Disk{Dir: t.TempDir()}, 1<<20)
 			_, _ = io.Copy(io.Discard, o)
 			o.Release()
 		},

@@ -10,19 +10,44 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
+// Quota bounds what all spools together take. Errors are *model.Denial.
+type Quota interface {
+	// Begin takes one more spool in, and Grow n more bytes of one onto the disk.
+	Begin() error
+	Grow(n int64) error
+	// End gives a spool back that was taken in, with all its bytes.
+	End(bytes int64)
+}
+
+// Disk is where bodies are spooled.
+type Disk struct {
+	// Dir is a folder.
+	Dir string
+	// Quota bounds all spools together; nil: nothing does.
+	Quota Quota
+}
+
 // Spooled is a whole body, judged before its first byte leaves: on disk, or in memory where it is small.
 type Spooled struct {
-	dir    string
+	disk   Disk
 	file   *os.File // nil before the first block is written
 	memory []byte
 	size   int64
+	// begun is true while the quota counts this spool, and claimed its bytes there.
+	begun   bool
+	claimed int64
 }
 
-// Spool writes src to a nameless file in dir while the scanner reads it, and finishes the scanner. limit bounds the body in
+// Spool is Disk.Spool without a quota.
+func Spool(src io.Reader, scanner Scanner, dir string, limit int64, named func(model.Target) error) (*Spooled, model.Target, error) {
+	return Disk{Dir: dir}.Spool(src, scanner, limit, named)
+}
+
+// Spool writes src to a nameless file while the scanner reads it, and finishes the scanner. limit bounds the body in
 // bytes. The target is the scanner's; named is asked about it as soon as it is known, so that a body that will be refused does
 // not fill the disk first. A body of less than a block needs no file.
-func Spool(src io.Reader, scanner Scanner, dir string, limit int64, named func(model.Target) error) (*Spooled, model.Target, error) {
-	s := &Spooled{dir: dir}
+func (d Disk) Spool(src io.Reader, scanner Scanner, limit int64, named func(model.Target) error) (*Spooled, model.Target, error) {
+	s := &Spooled{disk: d}
 	defer release(scanner)
 	target, err := s.take(src, scanner, limit, named)
 	if err != nil {
@@ -34,7 +59,7 @@ func Spool(src io.Reader, scanner Scanner, dir string, limit int64, named func(m
 
 // create makes the file. Its name goes at once, so that not even a killed process leaves the body behind.
 func (s *Spooled) create() error {
-	f, err := os.CreateTemp(s.dir, "trustpub-spool-*")
+	f, err := os.CreateTemp(s.disk.Dir, "trustpub-spool-*")
 	if err != nil {
 		return model.Deny(model.CodeSpoolUnavailable).Because(err)
 	}
@@ -45,9 +70,34 @@ func (s *Spooled) create() error {
 	return nil
 }
 
+// begin asks the quota for a place.
+func (s *Spooled) begin() error {
+	if s.disk.Quota == nil {
+		return nil
+	}
+	err := s.disk.Quota.Begin()
+	s.begun = err == nil
+	return err
+}
+
+// claim asks the quota for more of the disk.
+func (s *Spooled) claim(n int) error {
+	if !s.begun {
+		return nil
+	}
+	err := s.disk.Quota.Grow(int64(n))
+	if err == nil {
+		s.claimed += int64(n)
+	}
+	return err
+}
+
 // add writes a piece of the body.
 func (s *Spooled) add(piece []byte, limit int64) error {
 	if err := s.count(piece, limit); err != nil {
+		return err
+	}
+	if err := s.claim(len(piece)); err != nil {
 		return err
 	}
 	if s.file == nil {
@@ -90,6 +140,9 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 	}
 	// What is named without the body is asked about before a client that waits for a word sends it.
 	if _, err := ask(); err != nil {
+		return model.Target{}, err
+	}
+	if err := s.begin(); err != nil {
 		return model.Target{}, err
 	}
 	block := blocks.Get().(*[blockSize]byte)
@@ -177,6 +230,10 @@ func (s *Spooled) Body() io.ReadCloser { return io.NopCloser(io.NewSectionReader
 
 // Close gives the disk space back, beside whoever waits for the answer: for a large file that takes milliseconds.
 func (s *Spooled) Close() error {
+	if s.begun {
+		s.begun = false
+		s.disk.Quota.End(s.claimed)
+	}
 	if s.file != nil {
 		go func() { _ = s.file.Close() }()
 	}

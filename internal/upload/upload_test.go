@@ -252,7 +252,7 @@ func TestObserverStopsNothing(t *testing.T) {
 		"fine": {body: body(50_000)}, "malformed": {body: body(50_000), bad: 100, want: model.CodeMalformedUpload},
 		"cut": {body: body(50_000)[:40_000], want: model.CodeTruncated},
 	} {
-		o := upload.NewObserver(io.NopCloser(bytes.NewReader(tc.body)), &lineScanner{bad: tc.bad}, t.TempDir(), 1<<20)
+		o := upload.NewObserver(io.NopCloser(bytes.NewReader(tc.body)), &lineScanner{bad: tc.bad}, upload.Disk{Dir: t.TempDir()}, 1<<20)
 		got, err := io.ReadAll(o)
 		if err != nil || !bytes.Equal(got, tc.body) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
@@ -300,7 +300,7 @@ func TestArchiveIsNamedByAll(t *testing.T) {
 	}{
 		"fine": {t.TempDir(), 1 << 20, ""}, "too large": {t.TempDir(), 1000, model.CodeTooLarge}, "no directory": {t.TempDir() + "/absent", 1 << 20, model.CodeSpoolUnavailable},
 	} {
-		o := upload.NewObserver(io.NopCloser(bytes.NewReader(want)), new(archiveScanner), tc.dir, tc.limit)
+		o := upload.NewObserver(io.NopCloser(bytes.NewReader(want)), new(archiveScanner), upload.Disk{Dir: tc.dir}, tc.limit)
 		got, err := io.ReadAll(o)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)

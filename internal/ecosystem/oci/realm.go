@@ -127,6 +127,7 @@ func (*protocol) Discover(op model.Operation, _ url.Values, _ []ecosystem.Discov
 var ociCodes = map[model.Code]string{
 	model.CodeDigestMismatch: "DIGEST_INVALID", model.CodeMalformedUpload: "MANIFEST_INVALID", model.CodeDuplicateField: "MANIFEST_INVALID",
 	model.CodeTooLarge: "SIZE_INVALID", model.CodeUnsupportedOperation: "UNSUPPORTED", model.CodeTruncated: "BLOB_UPLOAD_INVALID",
+	model.CodeRateLimited: "TOOMANYREQUESTS",
 }
 
 // Render writes a denial as the specification wants it. Where a token would help, the challenge names the realm; a refusal of the

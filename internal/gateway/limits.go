@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/trustpub/trustpub/internal/model"
+)
+
+// unlimited are the limits of a gateway that has none.
+type unlimited struct{}
+
+// Begin implements Limits.
+func (unlimited) Begin() error { return nil }
+
+// Grow implements Limits.
+func (unlimited) Grow(int64) error { return nil }
+
+// End implements Limits.
+func (unlimited) End(int64) {}
+
+// Attempt implements Limits.
+func (unlimited) Attempt(string) error { return nil }
+
+// Disbelieved implements Limits.
+func (unlimited) Disbelieved(string) {}
+
+// Exchange implements Limits.
+func (unlimited) Exchange(string) error { return nil }
+
+// Grant implements Limits.
+func (unlimited) Grant(string) error { return nil }
+
+// identify verifies an identity token, unless its sender has sent too many that were not believed.
+func (t *transaction) identify(raw string, audiences []string) (*model.Identity, error) {
+	if err := t.g.Limits.Attempt(t.event.ClientIP); err != nil {
+		return nil, err
+	}
+	id, err := t.g.Verifier.Verify(t.r.Context(), raw, audiences)
+	t.doubt(incredible(err))
+	return id, err
+}
+
+// redeem verifies a publish token in the same way.
+func (t *transaction) redeem(raw, audience string) (*model.Grant, error) {
+	if err := t.g.Limits.Attempt(t.event.ClientIP); err != nil {
+		return nil, err
+	}
+	grant, err := t.g.Tokens.Verify(t.r.Context(), raw, audience)
+	t.doubt(incredible(err))
+	return grant, err
+}
+
+// doubt counts a request whose token was not believed, once, and before its sender hears of it.
+func (t *transaction) doubt(so bool) {
+	if so && !t.doubted {
+		t.doubted = true
+		t.g.Limits.Disbelieved(t.event.ClientIP)
+	}
+}
+
+// incredible is true for the refusal of a token that anybody could have made up: the token is at fault, or its key is one that nobody
+// knows.
+func incredible(err error) bool {
+	var denial *model.Denial
+	return errors.As(err, &denial) && (denial.Status == http.StatusUnauthorized || denial.Code == model.CodeUnknownKey)
+}
+
+var _ Limits = unlimited{}
