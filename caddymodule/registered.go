@@ -16,6 +16,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/exec"
 	"github.com/trustpub/trustpub/internal/credential/gitea"
 	"github.com/trustpub/trustpub/internal/credential/gitlab"
+	"github.com/trustpub/trustpub/internal/credential/google"
 	"github.com/trustpub/trustpub/internal/credential/harbor"
 	"github.com/trustpub/trustpub/internal/credential/http"
 	"github.com/trustpub/trustpub/internal/credential/nexus"
@@ -71,6 +72,7 @@ func init() {
 	RegisterCredential(exec.Kind)
 	RegisterCredential(http.Kind)
 	RegisterCredential(vault.Kind)
+	RegisterCredential(google.Kind)
 
 	RegisterStore(local.Kind)
 	RegisterStore(memory.Kind)
