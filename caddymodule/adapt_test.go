@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	_ "github.com/trustpub/trustpub/caddymodule"
+	_ "github.com/trustpub/trustpub/caddymodule/azure"
 	_ "github.com/trustpub/trustpub/caddymodule/codeartifact"
 )
 

@@ -7,6 +7,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/trustpub/trustpub/caddymodule"
+	_ "github.com/trustpub/trustpub/caddymodule/azure"
 	_ "github.com/trustpub/trustpub/caddymodule/codeartifact"
 )
 

@@ -220,7 +220,9 @@ func TestNothingElseLinksCaddy(t *testing.T) {
 
 // heavy are large libraries, each with the part that brings it; a build that does not name the part has nothing of it.
 var heavy = map[string]string{
-	"github.com/aws/": "codeartifact",
+	"github.com/aws/":     "codeartifact",
+	"github.com/Azure/":   "azure",
+	"github.com/AzureAD/": "azure",
 }
 
 // TestLargeLibrariesCanBeLeftOut: only a part itself, the folder of caddymodule that registers it, and the Caddy with everything link its

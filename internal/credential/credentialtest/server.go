@@ -67,8 +67,19 @@ type Server struct {
 // NewServer starts one.
 func NewServer(t testing.TB, handler http.Handler) *Server {
 	t.Helper()
+	return serve(t, handler, httptest.NewServer)
+}
+
+// NewTLSServer starts one that speaks HTTPS, for a library that asks for it; Certificate is its own authority.
+func NewTLSServer(t testing.TB, handler http.Handler) *Server {
+	t.Helper()
+	return serve(t, handler, httptest.NewTLSServer)
+}
+
+func serve(t testing.TB, handler http.Handler, start func(http.Handler) *httptest.Server) *Server {
+	t.Helper()
 	s := &Server{handler: handler, released: make(chan struct{}), arrived: make(chan struct{}, 1024)}
-	s.Server = httptest.NewServer(s)
+	s.Server = start(s)
 	t.Cleanup(func() {
 		s.Become(Well)
 		s.Close()
