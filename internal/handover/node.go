@@ -17,15 +17,34 @@ var npm = Client{
 		if own != "" && !strings.HasSuffix(own, "\n") {
 			own += "\n"
 		}
-		return Handover{
+		h := Handover{
 			Env: map[string]string{
 				"NPM_CONFIG_USERCONFIG": p.file("npmrc"), "npm_config_userconfig": p.file("npmrc"), "npm_config_registry": g.URL,
-				// What settings in a repository name most often.
-				"NODE_AUTH_TOKEN": g.Token, "NPM_TOKEN": g.Token,
 			},
 			Files: map[string]string{"npmrc": own + Npmrc(g)},
-		}, nil
+		}
+		for _, name := range []string{"NODE_AUTH_TOKEN", "NPM_TOKEN"} {
+			if wanted(own+p.own(".npmrc"), name, g.host()) {
+				h.Env[name] = g.Token
+			}
+		}
+		return h, nil
 	},
+}
+
+// wanted is true where settings name a variable as the token of the gateway's host, and of no other host, to which npm would send it. The settings of a
+// repository come before the user's, so that the variable must be there then.
+func wanted(settings, name, host string) (found bool) {
+	for line := range strings.Lines(settings) {
+		if !strings.Contains(line, "${"+name) {
+			continue
+		}
+		if !strings.HasPrefix(strings.TrimSpace(line), "//"+host+"/") {
+			return false
+		}
+		found = true
+	}
+	return found
 }
 
 // yarn of today has variables for all of its settings; that of yesterday reads npm's.
