@@ -231,3 +231,27 @@ func TestDirect(t *testing.T) {
 		t.Errorf("nothing listens: %+v", got)
 	}
 }
+
+func TestWhoami(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		status int
+		body   string
+		want   bool
+		fails  bool
+	}{
+		{"somebody", 200, `{"username":"bot"}`, true, false},
+		{"nobody", 200, `{}`, false, false},
+		{"refused", 401, ``, false, false},
+		{"forbidden", 403, ``, false, false},
+		{"a web page", 200, `<html>`, false, true},
+		{"no such path", 404, `{}`, false, true},
+		{"a failure", 500, ``, false, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got, err := whoami(tc.status, []byte(tc.body)); got != tc.want || (err != nil) != tc.fails {
+				t.Errorf("got %t, %v; want %t, an error %t", got, err, tc.want, tc.fails)
+			}
+		})
+	}
+}

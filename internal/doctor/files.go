@@ -37,7 +37,7 @@ func writable(path string, folder bool) Finding {
 	case !folder && !info.Mode().IsRegular():
 		return failure(help, "%s is %s, expected a regular file", path, info.Mode().Type())
 	}
-	if f, others := othersFile(path, info); others {
+	if f, others := othersFile(path, info, os.Geteuid()); others {
 		return f
 	}
 	if folder {
@@ -66,7 +66,7 @@ func creatable(path, help string) Finding {
 		case !info.IsDir():
 			return failure(help, "%s can't be made: %s is no folder", path, parent)
 		}
-		if f, others := othersFile(parent, info); others {
+		if f, others := othersFile(parent, info, os.Geteuid()); others {
 			return f
 		}
 		if err := tryFolder(parent); err != nil {
@@ -78,9 +78,9 @@ func creatable(path, help string) Finding {
 
 // othersFile is the finding where root looks at what is somebody else's: root may write everywhere, so nothing is learned of the
 // gateway's user.
-func othersFile(path string, info fs.FileInfo) (Finding, bool) {
+func othersFile(path string, info fs.FileInfo, user int) (Finding, bool) {
 	owner, known := ownerOf(info)
-	if !known || os.Geteuid() != 0 || owner == 0 {
+	if !known || user != 0 || owner == 0 {
 		return Finding{}, false
 	}
 	return unproved("run the doctor as the gateway's user", "whether %s can be written: it belongs to the user %d, and root may write anything", path, owner), true

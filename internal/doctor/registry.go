@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -109,6 +110,10 @@ func (r Registry) try(ctx context.Context, made model.Credential) Finding {
 	if trier, is := r.Source.(credential.Trier); is {
 		return r.trial(ctx, trier.Try(), made)
 	}
+	if r.Ecosystem == "npm" {
+		where := path.Join(r.Public.EscapedPath(), "/-/whoami")
+		return r.trial(ctx, credential.Trial{Path: where, Accept: "application/json", Accepted: whoami}, made)
+	}
 	where := r.quiet()
 	var statuses [3]int
 	for n, header := range []http.Header{made.Header, wrong(made.Header), nil} {
@@ -133,6 +138,8 @@ func (r Registry) trial(ctx context.Context, question credential.Trial, made mod
 	}
 	accepted, err := question.Accepted(answer.Status, answer.Body)
 	switch {
+	case err != nil && r.minted():
+		return ok("the API that credential %s asks has made one; whether the registry accepts it can't be told: %v", r.SourceName, err)
 	case err != nil:
 		return unproved("publish once", "credential %s was made, and whether the registry accepts it can't be told: %v", r.SourceName, err)
 	case !accepted:
@@ -142,18 +149,44 @@ func (r Registry) trial(ctx context.Context, question credential.Trial, made mod
 }
 
 func (r Registry) refused(where string, code int) Finding {
+	if code == http.StatusOK {
+		return failure("replace the secret", "the registry takes what credential %s makes for nobody's (%s)", r.SourceName, where)
+	}
 	return failure("replace the secret, or give its user the right to publish", "the registry refuses what credential %s makes: it answers %s to %s", r.SourceName, status(code), where)
+}
+
+// minted is true for a source that asks an API for its credentials, so that one that was made is proof of the secret behind it:
+// those keep what they know of the API.
+func (r Registry) minted() bool {
+	_, is := r.Source.(credential.Keeper)
+	return is
 }
 
 // quiet is the path of a GET that changes nothing and for which many registries look at the credential.
 func (r Registry) quiet() string {
-	switch r.Ecosystem {
-	case "npm":
-		return path.Join(r.Public.EscapedPath(), "/-/whoami")
-	case "oci":
+	if r.Ecosystem == "oci" {
 		return "/v2/"
 	}
 	return r.Public.EscapedPath()
+}
+
+// whoami reads the answer of an npm registry to the question whose a credential is. Verdaccio answers 200 to a wrong one too, and
+// names nobody.
+func whoami(status int, body []byte) (bool, error) {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return false, nil
+	case http.StatusOK:
+	default:
+		return false, fmt.Errorf("it answers %d to /-/whoami, expected 200", status)
+	}
+	var answer struct {
+		Username string `json:"username"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return false, errors.New("its answer to /-/whoami is no JSON")
+	}
+	return answer.Username != "", nil
 }
 
 // compare reads the answers to ours, to a wrong credential and to none.
@@ -168,6 +201,9 @@ func (r Registry) compare(where string, ours, bad, none int) Finding {
 		return ok("the registry accepts what credential %s makes, and answers %s to a wrong one", r.SourceName, status(bad))
 	case ours == http.StatusForbidden && bad == http.StatusUnauthorized:
 		return ok("the registry knows what credential %s makes (%s, and %s to a wrong one); it may not read there", r.SourceName, status(ours), status(bad))
+	}
+	if r.minted() {
+		return ok("the API that credential %s asks has made one; a read does not tell whether the registry accepts it, which answers %s to a wrong one too", r.SourceName, status(bad))
 	}
 	return unproved("publish once", "credential %s was made; whether the registry accepts it can't be told, since it answers %s to a wrong one too", r.SourceName, status(bad))
 }
