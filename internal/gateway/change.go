@@ -61,7 +61,7 @@ func (t *transaction) change() error {
 		out.Header.Set(headerByChecksum, "true")
 		out.Header.Set(headerSHA256, t.checksum)
 	}
-	return t.send(in.into(out), &guard{t: t, secrets: secretsOf(cred), refused: cred.Refused, stream: in.stream, unsafe: true})
+	return t.send(in.into(out), &guard{t: t, secrets: t.reg.secrets(cred), refused: cred.Refused, stream: in.stream, unsafe: true})
 }
 
 // checkFraming refuses what would make the judged bytes differ from the stored ones.

@@ -123,7 +123,7 @@ func (t *transaction) read() error {
 		// The answer is searched for the credential, which compression would hide.
 		out.Header.Set("Accept-Encoding", "identity")
 	}
-	return t.send(out, &guard{t: t, secrets: secretsOf(cred), refused: cred.Refused})
+	return t.send(out, &guard{t: t, secrets: t.reg.secrets(cred), refused: cred.Refused})
 }
 
 // outside handles a path of the host that is in no registry.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -34,6 +34,7 @@ type registry struct {
 	prefix   string   // the escaped public path, ending in a slash
 	carriers []string // of its ecosystem
 	roots    []string // paths answered at the host root
+	quoted   *atomic.Pointer[quotable]
 }
 
 // Gateway judges requests and forwards what it lets through. It is safe for concurrent use.
@@ -96,7 +97,7 @@ func New(cfg Config) (*Gateway, error) {
 		}
 		g.registries = append(g.registries, registry{
 			Registry: reg, prefix: reg.Public.EscapedPath(),
-			carriers: reg.Ecosystem.Carriers(), roots: reg.Ecosystem.RootPaths(),
+			carriers: reg.Ecosystem.Carriers(), roots: reg.Ecosystem.RootPaths(), quoted: new(atomic.Pointer[quotable]),
 		})
 	}
 	for _, reg := range g.registries {
@@ -133,10 +134,8 @@ type transaction struct {
 	// woken is true once a read of the body was ended by a deadline; gone is then what was known of the client before.
 	woken, gone bool
 
-	// stepCtx bounds the questions to neighbours that were asked since stepAt.
-	stepCtx context.Context //nolint:containedctx // of one request
-	stepEnd context.CancelFunc
-	stepAt  time.Time
+	// asking bounds the questions to neighbours that were asked since it was made.
+	asking *patience
 
 	route route
 	reg   *registry
@@ -281,23 +280,4 @@ func eventID() string {
 	var digits [2 * len(b)]byte
 	hex.Encode(digits[:], b[:])
 	return string(digits[:])
-}
-
-// step gives a context for one question to a neighbour: it outlives a client that goes away, and ends by itself. Questions
-// that follow each other closely share one.
-func (t *transaction) step() context.Context {
-	now := t.g.Now()
-	if t.stepCtx == nil || now.Sub(t.stepAt) > stepTimeout/4 {
-		t.endStep()
-		t.stepCtx, t.stepEnd = context.WithTimeout(context.WithoutCancel(t.r.Context()), stepTimeout)
-		t.stepAt = now
-	}
-	return t.stepCtx
-}
-
-// endStep gives the timer of the last step back.
-func (t *transaction) endStep() {
-	if t.stepEnd != nil {
-		t.stepEnd()
-	}
 }

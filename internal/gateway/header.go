@@ -79,8 +79,8 @@ func (g *Gateway) clean(in http.Header) http.Header {
 	return out
 }
 
-// usualAdditions are the headers that the gateway and the proxy behind it set.
-const usualAdditions = 8
+// usualAdditions are the headers that the gateway sets, for the room that a small map has at once.
+const usualAdditions = 2
 
 // neverForwarded are hopHeaders and shapingHeaders.
 var neverForwarded = func() map[string]struct{} {

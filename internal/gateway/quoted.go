@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,6 +20,31 @@ import (
 
 // pythonEscapes turns HTML's escapes as Go writes them into those of Python.
 var pythonEscapes = strings.NewReplacer("&#34;", "&quot;", "&#39;", "&#x27;")
+
+// quotable are the texts of a credential that an answer could quote.
+type quotable struct {
+	header http.Header
+	texts  []string
+}
+
+// is true where they are those of that credential.
+func (q *quotable) is(header http.Header) bool {
+	return q != nil && maps.EqualFunc(q.header, header, slices.Equal[[]string])
+}
+
+// secrets are secretsOf a credential, which are remembered for the next request where it is one that does not change: nothing ends it and
+// nobody has said how long it is good.
+func (reg *registry) secrets(cred model.Credential) []string {
+	if cred.Revoke != nil || cred.Refused != nil || !cred.Expiry.IsZero() {
+		return secretsOf(cred)
+	}
+	if known := reg.quoted.Load(); known.is(cred.Header) {
+		return known.texts
+	}
+	known := &quotable{header: cred.Header.Clone(), texts: secretsOf(cred)}
+	reg.quoted.Store(known)
+	return known.texts
+}
 
 // secretsOf lists the texts by which an answer could quote a credential: as it is, and as JSON, HTML and URLs escape it.
 func secretsOf(cred model.Credential) []string {

@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"sync/atomic"
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/model"
@@ -41,6 +43,7 @@ type Header struct {
 type source struct {
 	secret model.Secret
 	form   func(value string) model.Credential
+	last   atomic.Pointer[issued]
 	header string // the registry's own one, where the credential travels in it
 }
 
@@ -111,7 +114,27 @@ func (s *source) Issue(context.Context, model.Target, *model.Identity) (model.Cr
 	if err != nil {
 		return model.Credential{}, fmt.Errorf("credential static: %w", err)
 	}
-	return s.form(v), nil
+	if last := s.last.Load(); last != nil && last.value == v {
+		return last.again(), nil
+	}
+	made := &issued{v, s.form(v)}
+	s.last.Store(made)
+	return made.again(), nil
+}
+
+// issued is the last credential, and of which secret it was made.
+type issued struct {
+	value      string
+	credential model.Credential
+}
+
+// again is the credential once more: whoever forwards it may change its header.
+func (i *issued) again() model.Credential {
+	header := make(http.Header, len(i.credential.Header))
+	for name, values := range i.credential.Header {
+		header[name] = slices.Clone(values)
+	}
+	return model.Credential{Header: header}
 }
 
 // Carries names the header that the registry believes, as that of a user in front of whom only the gateway stands.
