@@ -1,9 +1,9 @@
 package jsonstream
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
-	"regexp"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -158,13 +158,53 @@ func (s *Scanner) hexDigit(c byte) error {
 		s.high = r
 		return nil
 	}
-	return s.add(utf8.AppendRune(nil, r)...)
+	var room [utf8.UTFMax]byte
+	return s.add(utf8.AppendRune(room[:0], r)...)
 }
 
 // maxScalar bounds a number, in bytes.
 const maxScalar = 64
 
-var number = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
+// isNumber is true for a number as RFC 8259 has it.
+func isNumber(text []byte) bool {
+	digits := func() bool {
+		n := 0
+		for n < len(text) && text[n] >= '0' && text[n] <= '9' {
+			n++
+		}
+		text = text[n:]
+		return n > 0
+	}
+	text = bytes.TrimPrefix(text, []byte("-"))
+	if zero := len(text) > 0 && text[0] == '0'; zero {
+		text = text[1:]
+	} else if !digits() {
+		return false
+	}
+	if len(text) > 0 && text[0] == '.' {
+		if text = text[1:]; !digits() {
+			return false
+		}
+	}
+	if len(text) > 0 && (text[0] == 'e' || text[0] == 'E') {
+		if text = text[1:]; len(text) > 0 && (text[0] == '+' || text[0] == '-') {
+			text = text[1:]
+		}
+		if !digits() {
+			return false
+		}
+	}
+	return len(text) == 0
+}
+
+// isLiteral is true for the three words that are values.
+func isLiteral(text []byte) bool {
+	switch string(text) { // which makes no text
+	case "true", "false", "null":
+		return true
+	}
+	return false
+}
 
 // scalar takes bytes of a number or literal, up to the byte behind it.
 func (s *Scanner) scalar(p []byte) (int, error) {
@@ -179,12 +219,11 @@ func (s *Scanner) scalar(p []byte) (int, error) {
 	if n == len(p) {
 		return n, nil
 	}
-	text := string(s.text)
-	if s.kind == Number && !number.MatchString(text) || s.kind == Literal && text != "true" && text != "false" && text != "null" {
-		return n, s.malformed(model.OneLine(text, 80), s.kind.String())
+	if s.kind == Number && !isNumber(s.text) || s.kind == Literal && !isLiteral(s.text) {
+		return n, s.malformed(model.OneLine(string(s.text), 80), s.kind.String())
 	}
 	if s.mode == Keep {
-		if err := s.visitor.Value(s.path, s.kind, text); err != nil {
+		if err := s.visitor.Value(s.path, s.kind, string(s.text)); err != nil {
 			return n, err
 		}
 	}

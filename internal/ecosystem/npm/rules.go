@@ -1,6 +1,7 @@
 package npm
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/jsonstream"
@@ -46,10 +47,35 @@ func place(path []string) string {
 	return b.String()
 }
 
+// is compares a path with a rule's place, without making a text of it: a document has as many values as it likes. folded is true where
+// they are the same but for the case of letters.
+func (r *rule) is(path []string) (same, folded bool) {
+	if strings.Count(r.place, "/") != len(path)-1 {
+		return false, false
+	}
+	rest, same := r.place, true
+	for i, key := range path {
+		segment, behind, _ := strings.Cut(rest, "/")
+		rest = behind
+		switch {
+		case i == 1 && open[path[0]]:
+			if segment != "*" {
+				return false, false
+			}
+		case key == segment && segment != "*":
+		case segment == "*" || !strings.EqualFold(key, segment):
+			return false, false
+		default:
+			same = false
+		}
+	}
+	return same, true
+}
+
 // prototype is a key that gives an object of JavaScript further keys once it is copied.
 const prototype = "__proto__"
 
-// find gives the place and the mode of a value. A key that some parsers take for a known one, since they don't look at case, is
+// find gives the place and the mode of a value; the place of one that no rule knows is empty. A key that some parsers take for a known one, since they don't look at case, is
 // refused, as is a known key with a value of another kind.
 func (r rules) find(path []string, kind jsonstream.Kind) (at string, mode jsonstream.Mode, err error) {
 	if len(path) == 0 {
@@ -61,17 +87,20 @@ func (r rules) find(path []string, kind jsonstream.Kind) (at string, mode jsonst
 	if path[len(path)-1] == prototype {
 		return "", jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ("key", prototype, "none of that name")
 	}
-	at = place(path)
-	for _, one := range r {
-		switch {
-		case !strings.EqualFold(at, one.place):
-			continue
-		case at != one.place:
-			return at, jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ("key", brief(at), one.place)
-		case kind != one.kind:
-			return at, jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ(brief(strings.Join(path, "/")), kind.String(), one.kind.String())
-		}
-		return at, one.mode, nil
+	if len(path) > maxPlace || slices.Contains(path, jsonstream.Element) {
+		return "", jsonstream.Skip, nil // no rule is for what is in an array
 	}
-	return at, jsonstream.Skip, nil
+	for i := range r {
+		one := &r[i]
+		switch same, folded := one.is(path); {
+		case !folded:
+			continue
+		case !same:
+			return "", jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ("key", brief(strings.Join(path, "/")), one.place)
+		case kind != one.kind:
+			return one.place, jsonstream.Skip, model.Deny(model.CodeMalformedUpload).Differ(brief(strings.Join(path, "/")), kind.String(), one.kind.String())
+		}
+		return one.place, one.mode, nil
+	}
+	return "", jsonstream.Skip, nil
 }
