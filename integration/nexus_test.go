@@ -19,13 +19,15 @@ import (
 )
 
 // The variables with which the tests run against a Nexus of yours instead of the server of the contract: its base URL, an account that may
-// make users and list assets, the role that may publish and read, and hosted repositories, as in "pypi=py,maven=releases,generic=raw".
+// make users and list assets, the role that may publish and read, and hosted repositories, as in "pypi=py,maven=releases"; and for containers the
+// base URL of the connector, where /v2/ is.
 const (
 	nexusURL          = "TRUSTPUB_NEXUS_URL"
 	nexusUser         = "TRUSTPUB_NEXUS_USER"
 	nexusPassword     = "TRUSTPUB_NEXUS_PASSWORD"
 	nexusRole         = "TRUSTPUB_NEXUS_ROLE"
 	nexusRepositories = "TRUSTPUB_NEXUS_REPOSITORIES"
+	nexusConnector    = "TRUSTPUB_NEXUS_CONNECTOR"
 )
 
 // nexus is the one under test.
@@ -196,6 +198,44 @@ func TestNexusMaven(t *testing.T) {
 	r.unchanged(t, func() {
 		if got := r.deploy(t, "gadget", "1.0", r.identity(nil)); got.Code == 0 {
 			t.Errorf("another artifact: exit status 0\n%s", got.Output)
+		}
+	})
+	n.spent(t, r, 3)
+}
+
+// TestNexusContainers pushes with crane, which reads before it writes.
+func TestNexusContainers(t *testing.T) {
+	t.Parallel()
+	n := newNexus(t, true)
+	connector := n.url
+	if n.contract == nil {
+		if connector = os.Getenv(nexusConnector); connector == "" {
+			t.Fatalf("%s is absent, expected the base URL of a connector", nexusConnector)
+		}
+		n.addr = bridge(t, connector)
+	}
+	image := "acme/widget-" + random(4)
+	reg := &registry.Registry{
+		Kind: "nexus", Addr: n.addr, Path: "/v2/", User: n.user, Password: n.password, Secrets: []string{n.password},
+		Credential: "credential nexus {\n\t" + strings.Join(n.making(t, n.role), "\n\t") + "\n}",
+		Files: func(ctx context.Context) (map[string]string, error) {
+			return tagsOf(ctx, connector, n.user, n.password, image)
+		},
+		Log: func() string { return "" },
+	}
+	r := startRig(t, reg, withEcosystem("oci"), withPolicy("widget.yaml", strings.Replace(widgetPolicy, "[acme-widget]", `["`+image+`"]`, 1)))
+	if got := r.pushes(t, r.identity(nil), image+":1.0"); got.Code != 0 {
+		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
+	}
+	if r.files()["1.0"] == "" {
+		t.Errorf("Nexus holds %v, expected the tag 1.0 of %s", r.files(), image)
+	}
+	r.unchanged(t, func() {
+		if got := r.pushes(t, r.identity(nil), "acme/gadget:1.0"); got.Code == 0 {
+			t.Errorf("another image: exit status 0\n%s", got.Output)
+		}
+		if got := r.pushes(t, n.password, image+":2.0"); got.Code == 0 {
+			t.Errorf("a stolen password: exit status 0\n%s", got.Output)
 		}
 	})
 	n.spent(t, r, 3)

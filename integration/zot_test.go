@@ -51,20 +51,22 @@ func (z *zot) rig(t *testing.T, image string, lines []string, options ...option)
 	reg := &registry.Registry{
 		Kind: "zot", Addr: z.addr, Path: "/v2/", User: z.user, Password: z.password, Secrets: []string{z.password},
 		Credential: "credential zot {\n\turl " + z.url + "\n\t" + strings.Join(lines, "\n\t") + "\n}",
-		Files:      func(ctx context.Context) (map[string]string, error) { return z.tags(ctx, image) },
-		Log:        func() string { return "" },
+		Files: func(ctx context.Context) (map[string]string, error) {
+			return tagsOf(ctx, z.url, z.user, z.password, image)
+		},
+		Log: func() string { return "" },
 	}
 	policy := strings.Replace(widgetPolicy, "[acme-widget]", `["`+image+`"]`, 1)
 	return startRig(t, reg, append([]option{withEcosystem("oci"), withPolicy("widget.yaml", policy)}, options...)...)
 }
 
-// tags are those of an image.
-func (z *zot) tags(ctx context.Context, image string) (map[string]string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, z.url+"/v2/"+image+"/tags/list", nil)
+// tagsOf are those of an image, as a registry lists them to an account.
+func tagsOf(ctx context.Context, base, user, password, image string) (map[string]string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v2/"+image+"/tags/list", nil)
 	if err != nil {
 		return nil, err
 	}
-	req.SetBasicAuth(z.user, z.password)
+	req.SetBasicAuth(user, password)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+
+	"github.com/trustpub/trustpub/integration/registry/images"
 )
 
 // The repositories.
@@ -17,6 +19,8 @@ const (
 	PyPI  = "pypi-hosted"
 	Maven = "maven-releases"
 	Raw   = "raw-hosted"
+	// Docker has a connector of its own, here at the same port: /v2/ leads to it.
+	Docker = "docker-hosted"
 )
 
 // Admin is the account that makes users.
@@ -34,7 +38,8 @@ type Server struct {
 	// Change alters an answer about a new user, and one about a new token, for what must be noticed; may be nil.
 	Change func(answer map[string]any)
 
-	kinds map[string]string // of repositories
+	kinds  map[string]string // of repositories
+	images *images.Store
 
 	mu    sync.Mutex
 	users map[string]*account
@@ -64,16 +69,37 @@ func Start() *Server {
 
 // New makes one that nobody serves yet.
 func New() *Server {
-	return &Server{
+	s := &Server{
 		AdminPassword: "canary-maker-" + random(8), AdminOther: "canary-maker-" + random(8),
 		kinds: map[string]string{PyPI: "pypi", Maven: "maven2", Raw: "raw"}, users: map[string]*account{}, files: map[string][]byte{},
 		Roles: map[string][]Privilege{
-			"publish": {{PyPI, "", "browse read add edit"}, {Maven, "", "browse read add edit"}, {Raw, "", "browse read add edit"}},
+			"publish": {{PyPI, "", "browse read add edit"}, {Maven, "", "browse read add edit"}, {Raw, "", "browse read add edit"}, {Docker, "", "browse read add edit"}},
 			"delete":  {{Raw, "", "browse read delete"}},
 			"read":    {{PyPI, "", "browse read"}, {Maven, "", "browse read"}, {Raw, "", "browse read"}},
 			"raw-one": {{Raw, "acme-widget/", "browse read add edit"}},
 		},
 	}
+	s.images = &images.Store{Challenge: `BASIC realm="Sonatype Nexus Repository Manager"`, May: s.mayImage}
+	return s
+}
+
+// mayImage judges a request below /v2/ as one to any repository: adding what is not there, editing what is.
+func (s *Server) mayImage(r *http.Request, image, action string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user, who := s.of(r.Header)
+	s.seen = append(s.seen, Seen{r.Method, r.URL.EscapedPath(), user})
+	need := map[string]string{images.Read: "read", images.Create: "add", images.Update: "edit"}[action]
+	if name, password, _ := r.BasicAuth(); name == Admin && password == s.AdminPassword && action == images.Read {
+		return http.StatusOK
+	}
+	switch {
+	case who == nil:
+		return http.StatusUnauthorized
+	case !s.may(who, Docker, image, need):
+		return http.StatusForbidden
+	}
+	return http.StatusOK
 }
 
 func random(n int) string {
@@ -92,6 +118,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("DELETE /service/rest/v1/security/users/{id}/{realm}/user-token", s.admin(s.deleteToken))
 	mux.HandleFunc("GET /service/rest/v1/assets", s.admin(s.assets))
 	mux.HandleFunc("/repository/{repository}/{path...}", s.repository)
+	mux.Handle("/v2/", s.images)
 	return mux
 }
 

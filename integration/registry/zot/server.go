@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/trustpub/trustpub/integration/registry/images"
 )
 
 // User is the account that may make keys of its own.
@@ -46,11 +48,10 @@ type Server struct {
 	Change func(answer map[string]any)
 
 	workloads *Workloads
+	images    *images.Store
 
 	mu        sync.Mutex
 	keys      map[string]apiKey // by their text
-	files     map[string][]byte // blobs and manifests, by repository and digest or tag
-	parts     map[string][]byte // of blobs under way
 	made      int
 	exchanges int
 }
@@ -71,11 +72,22 @@ func Start(w *Workloads) *Server {
 
 // New makes one that nobody serves yet.
 func New(w *Workloads) *Server {
-	return &Server{
+	s := &Server{
 		Password: "canary-account-" + random(8), Other: "canary-account-" + random(8), Now: time.Now, workloads: w,
 		Rules: map[string]map[string]string{User: {"acme/": "read create update"}, "acme/widget": {"acme/widget": "read create update"}},
-		keys:  map[string]apiKey{}, files: map[string][]byte{}, parts: map[string][]byte{},
+		keys:  map[string]apiKey{},
 	}
+	// 401 without a credential, 403 where the rules say no.
+	s.images = &images.Store{Challenge: `Basic realm="Authorization Required"`, May: func(r *http.Request, repository, action string) int {
+		switch user := s.UserOf(r.Header); {
+		case user == "":
+			return http.StatusUnauthorized
+		case !s.May(user, repository, action):
+			return http.StatusForbidden
+		}
+		return http.StatusOK
+	}}
+	return s
 }
 
 func random(n int) string {
@@ -91,7 +103,7 @@ func (s *Server) Handler() http.Handler {
 		mux.HandleFunc("/zot/auth/apikey", s.apiKeys)
 	}
 	mux.HandleFunc("GET /zot/auth/token", s.token)
-	mux.HandleFunc("/v2/{path...}", s.registry)
+	mux.Handle("/v2/", s.images)
 	return mux
 }
 
