@@ -26,6 +26,12 @@ var moreCarriedClients = []struct {
 		},
 	}},
 	{carried: carried{
+		test: "flit", name: "flit", pkg: "acme-widget", rig: func(t *testing.T, o ...option) *rig { return newRig(t, "pypiserver", o...) },
+		publish: func(t *testing.T, _ *rig, h client.Home, name, version string) (client.Result, error) {
+			return h.Flit(t.Context(), name, version)
+		},
+	}},
+	{carried: carried{
 		test: "pnpm", name: "npm", pkg: "@acme/widget", nameless: true, rig: npmRig,
 		publish: func(t *testing.T, r *rig, h client.Home, name, version string) (client.Result, error) {
 			return h.PNPM12(t.Context(), r.site.Public(), "", name, version)
@@ -48,6 +54,13 @@ var moreCarriedClients = []struct {
 		publish: func(t *testing.T, r *rig, h client.Home, name, version string) (client.Result, error) {
 			return h.Oras(t.Context(), r.site.Host(), "", name+":"+version)
 		},
+	}},
+	{carried: carried{
+		test: "podman", name: "docker", pkg: "acme/widget", rig: ociRig,
+		publish: func(t *testing.T, r *rig, h client.Home, name, version string) (client.Result, error) {
+			return h.Podman(t.Context(), r.site.Host(), name+":"+version)
+		},
+		state: func(t *testing.T, r *rig) string { return r.links(t) },
 	}},
 	{
 		before: []string{"sh", "-c", `exec "$@" -ApiKey "$NUGET_API_KEY"`, "sh"},

@@ -158,6 +158,25 @@ func TestExecInstalls(t *testing.T) {
 			}
 		})
 	}
+	// Renovate and its like have a token in a rule for a host, and ask with it themselves: docs/ci/bots.md.
+	t.Run("a bot by its variable", func(t *testing.T) {
+		for _, credential := range []string{`--header "Authorization: Bearer $TRUSTPUB_TOKEN"`, `--user "$TRUSTPUB_USERNAME:$TRUSTPUB_TOKEN"`} {
+			for at, want := range map[string]string{url["pip"] + "simple/acme-widget/": "acme_widget-1.0.0", url["npm"] + "@acme%2fwidget": `"1.0.0"`} {
+				for _, claims := range []map[string]any{otherRepository, foreignRepository} {
+					h := home(map[bool]string{true: "npm", false: "pip"}[strings.Contains(at, "%2f")], "", claims)
+					h.Carrier.For, h.Carrier.Before = "env", []string{"sh", "-c", `exec "$@" ` + credential, "sh"}
+					got, err := h.CurlRaw(t.Context(), at, "--fail-with-body")
+					if err != nil {
+						t.Fatal(err)
+					}
+					nothingLeft(t, h.Dir)
+					if reads := got.Code == 0 && strings.Contains(got.Output, want); reads != (claims["repository"] == "acme/gadget") {
+						t.Errorf("%s: %s: exit status %d\n%s", claims["repository"], at, got.Code, got.Output)
+					}
+				}
+			}
+		}
+	})
 	t.Run("pip by its keyring", func(t *testing.T) {
 		bin := helpers(t)
 		index := strings.Replace(url["pip"], "https://", "https://__token__@", 1) + "simple/"

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/trustpub/trustpub/integration/toolbox"
 )
@@ -101,6 +102,23 @@ func (h Home) Hatch(ctx context.Context, name, version string, files ...string) 
 	}
 	env := []string{"HATCH_INDEX_CA_CERT=" + h.CA, "HATCH_NO_COLOR=1", "HATCH_QUIET=0"}
 	return h.run(ctx, project, env, program, append([]string{"publish", "--no-prompt"}, files...)...)
+}
+
+// Flit builds a module and publishes it with flit.
+func (h Home) Flit(ctx context.Context, name, version string) (Result, error) {
+	program, err := toolbox.Flit.Program(ctx, "flit")
+	if err != nil {
+		return Result{}, err
+	}
+	project, err := h.pythonProject(name, version, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	module := filepath.Join(project, strings.ReplaceAll(name, "-", "_")+".py")
+	if err := os.WriteFile(module, []byte("\"\"\"a package of the tests\"\"\"\n"), 0o644); err != nil {
+		return Result{}, err
+	}
+	return h.run(ctx, project, []string{"REQUESTS_CA_BUNDLE=" + h.CA}, program, "publish", "--format", "wheel")
 }
 
 // PipInstall installs a package with pip into a folder of the home.

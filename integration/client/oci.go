@@ -1,8 +1,11 @@
 package client
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,6 +75,74 @@ func (h Home) Skopeo(ctx context.Context, host, password, image string) (Result,
 		args = append(args, "--dest-creds", "oidc:"+password)
 	}
 	return h.run(ctx, h.Dir, nil, program, append(args, "oci:"+layout, "docker://"+host+"/"+image)...)
+}
+
+// Podman takes an image into a store of its own and pushes it with podman, which finds its password where trustpub exec has put it.
+func (h Home) Podman(ctx context.Context, host, image string) (Result, error) {
+	program, err := toolbox.Podman.Program(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	layer, err := tarOf("a layer that no other run has: " + rand.Text()) // others send a layer as it is; this one unpacks it
+	if err != nil {
+		return Result{}, err
+	}
+	layout, err := h.image(layer)
+	if err != nil {
+		return Result{}, err
+	}
+	config, err := h.podmanConfig(program)
+	if err != nil {
+		return Result{}, err
+	}
+	env := []string{"CONTAINERS_CONF=" + filepath.Join(config, "containers.conf"), "CONTAINERS_STORAGE_CONF=" + filepath.Join(config, "storage.conf")}
+	policy := filepath.Join(config, "policy.json")
+	// A whole path would become the image's name.
+	got, err := h.alone().run(ctx, h.Dir, env, program, "pull", "--quiet", "--signature-policy", policy, "oci:"+filepath.Base(layout))
+	if err != nil || got.Code != 0 {
+		return got, err
+	}
+	id := strings.TrimSpace(got.Output)
+	id = id[strings.LastIndexByte(id, '\n')+1:]
+	return h.run(ctx, h.Dir, env, program, "push", "--cert-dir", filepath.Join(config, "certificates"), "--signature-policy", policy, id, "docker://"+host+"/"+image)
+}
+
+// podmanConfig writes what podman finds in /etc elsewhere.
+func (h Home) podmanConfig(program string) (string, error) {
+	ca, err := os.ReadFile(h.CA)
+	if err != nil {
+		return "", err
+	}
+	engine := "[engine]\nevents_logger = \"none\"\ncgroup_manager = \"cgroupfs\"\n"
+	unpacked := filepath.Join(filepath.Dir(filepath.Dir(program)), "usr", "bin")
+	if _, err := os.Stat(filepath.Join(unpacked, "conmon")); err == nil {
+		engine += fmt.Sprintf("conmon_path = [%q]\nruntime = \"crun\"\n[engine.runtimes]\ncrun = [%q]\n", filepath.Join(unpacked, "conmon"), filepath.Join(unpacked, "crun"))
+	}
+	config := filepath.Join(h.Dir, "containers")
+	for name, text := range map[string]string{
+		"certificates/ca.crt": string(ca),
+		"containers.conf":     engine,
+		"policy.json":         `{"default": [{"type": "insecureAcceptAnything"}]}`,
+		"storage.conf":        fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", filepath.Join(h.Dir, "images"), filepath.Join(h.Dir, "state")),
+	} {
+		path := filepath.Join(config, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			return "", err
+		}
+	}
+	return config, nil
+}
+
+// tarOf is a tar with one file.
+func tarOf(text string) (string, error) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	err := w.WriteHeader(&tar.Header{Name: "file.txt", Mode: 0o644, Size: int64(len(text))})
+	if err == nil {
+		_, err = w.Write([]byte(text))
+	}
+	err = errors.Join(err, w.Close())
+	return b.String(), err
 }
 
 // Oras logs in with a password and pushes a file with oras.

