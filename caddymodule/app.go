@@ -16,7 +16,6 @@ import (
 
 	"github.com/trustpub/trustpub/internal/audit"
 	"github.com/trustpub/trustpub/internal/identity"
-	"github.com/trustpub/trustpub/internal/limit"
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/store"
 	"github.com/trustpub/trustpub/policies"
@@ -77,7 +76,7 @@ type App struct {
 	logger  *slog.Logger
 	dataDir string
 	issuers []*identity.Issuer
-	limits  limit.Settings
+	limits  settings
 	store   named[store.Config]
 	sinks   []named[audit.Config]
 
@@ -266,7 +265,7 @@ func (a *App) Start() error {
 		return errors.Join(err, s.releaseAll())
 	}
 	useLogger(a.logger.Handler())
-	s.limits.Use(a.limits)
+	s.limits.Use(a.limits.Settings)
 	s.policies.adopt(a.ctx.Storage(), s.audit)
 	a.running.Store(s)
 	active.Store(a)

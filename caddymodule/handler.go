@@ -102,7 +102,9 @@ func (p Passthrough) check() error {
 
 // config is the gateway's configuration; with nil services, one that can only be checked.
 func (h *Handler) config(s *services) gateway.Config {
-	cfg := gateway.Config{Logger: h.logger, Meter: meter{}, ClientIP: clientIP}
+	cfg := gateway.Config{
+		Logger: h.logger, Meter: meter{}, ClientIP: clientIP, BodyIdle: h.app.limits.bodyIdle, BodyRate: h.app.limits.bodyRate,
+	}
 	for i := range h.Registries {
 		cfg.Registries = append(cfg.Registries, h.Registries[i].resolved)
 	}

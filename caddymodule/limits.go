@@ -31,21 +31,38 @@ type Limits struct {
 	SpoolDisk string `json:"spool_disk,omitempty"`
 	// How many bytes of that disk stay free. Default: a twentieth of it, 1 GiB at most.
 	SpoolFree string `json:"spool_free,omitempty"`
+	// How long the client of a body may be silent. Default: 50s, less than Caddy's own minute.
+	BodyIdle string `json:"body_idle,omitempty"`
+	// How many bytes a second it must send. Default: 1KiB.
+	BodyRate string `json:"body_rate,omitempty"`
 }
 
 // off is the word for no limit.
 const off = "off"
 
 // defaultLimits are the limits where none are configured.
-var defaultLimits = limit.Settings{
-	ExchangesPerClient: limit.Rate{Count: 1200, Per: time.Minute},
-	ExchangesPerIssuer: limit.Rate{Count: 6000, Per: time.Minute},
-	FailuresPerClient:  limit.Rate{Count: 600, Per: time.Minute},
-	Spools:             512, SpoolDisk: 32 << 30, SpoolFree: limit.FreeShare,
+var defaultLimits = settings{
+	Settings: limit.Settings{
+		ExchangesPerClient: limit.Rate{Count: 1200, Per: time.Minute},
+		ExchangesPerIssuer: limit.Rate{Count: 6000, Per: time.Minute},
+		FailuresPerClient:  limit.Rate{Count: 600, Per: time.Minute},
+		Spools:             512, SpoolDisk: 32 << 30, SpoolFree: limit.FreeShare,
+	},
+	bodyIdle: 50 * time.Second, bodyRate: 1 << 10,
+}
+
+// maxIdle is beyond any silence that makes sense.
+const maxIdle = 24 * time.Hour
+
+// settings are all limits, as they are used.
+type settings struct {
+	limit.Settings
+	bodyIdle time.Duration
+	bodyRate int64
 }
 
 // settings are the limits with their defaults.
-func (l Limits) settings() (limit.Settings, error) {
+func (l Limits) settings() (settings, error) {
 	s := defaultLimits
 	err := errors.Join(
 		read(limit.ExchangesPerClient, l.ExchangesPerClient, &s.ExchangesPerClient, limit.ParseRate),
@@ -54,6 +71,8 @@ func (l Limits) settings() (limit.Settings, error) {
 		read(limit.SpoolCount, l.Spools, &s.Spools, parseCount),
 		read(limit.SpoolDisk, l.SpoolDisk, &s.SpoolDisk, parseSize),
 		read(limit.SpoolFree, l.SpoolFree, &s.SpoolFree, parseSize),
+		read("body_idle", l.BodyIdle, &s.bodyIdle, parseIdle),
+		read("body_rate", l.BodyRate, &s.bodyRate, parseSize),
 	)
 	return s, err
 }
@@ -82,6 +101,14 @@ func parseCount(text string) (int, error) {
 		return 0, fmt.Errorf("got %q, expected a whole number, 1 or more, or off", text)
 	}
 	return n, nil
+}
+
+func parseIdle(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second || d > maxIdle {
+		return 0, fmt.Errorf("got %q, expected a time of 1s to 24h, or off", text)
+	}
+	return d, nil
 }
 
 func parseSize(text string) (int64, error) {

@@ -81,26 +81,27 @@ func TestLimitsGoByTheClientThatCaddySees(t *testing.T) {
 func TestLimitSettings(t *testing.T) {
 	all := Limits{
 		ExchangesPerClient: "1/1s", ExchangesPerIssuer: "2/1m", FailuresPerClient: "3/1h", Spools: "4", SpoolDisk: "5GB", SpoolFree: "6MiB",
+		BodyIdle: "7s", BodyRate: "8KiB",
 	}
-	none := Limits{ExchangesPerClient: off, ExchangesPerIssuer: off, FailuresPerClient: off, Spools: off, SpoolDisk: off, SpoolFree: off}
+	none := Limits{ExchangesPerClient: off, ExchangesPerIssuer: off, FailuresPerClient: off, Spools: off, SpoolDisk: off, SpoolFree: off, BodyIdle: off, BodyRate: off}
 	for _, tc := range []struct {
 		name string
 		in   Limits
-		want limit.Settings
+		want settings
 	}{
 		{"the usual", Limits{}, defaultLimits},
-		{"all", all, limit.Settings{
+		{"all", all, settings{Settings: limit.Settings{
 			ExchangesPerClient: limit.Rate{Count: 1, Per: time.Second}, ExchangesPerIssuer: limit.Rate{Count: 2, Per: time.Minute},
 			FailuresPerClient: limit.Rate{Count: 3, Per: time.Hour}, Spools: 4, SpoolDisk: 5e9, SpoolFree: 6 << 20,
-		}},
-		{"none", none, limit.Settings{}},
+		}, bodyIdle: 7 * time.Second, bodyRate: 8 << 10}},
+		{"none", none, settings{}},
 	} {
 		got, err := tc.in.settings()
-		if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
+		if diff := cmp.Diff(tc.want, got, cmp.AllowUnexported(settings{})); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", tc.name, err, diff)
 		}
 	}
-	for _, bad := range []Limits{{ExchangesPerClient: "x"}, {ExchangesPerIssuer: "0/1m"}, {FailuresPerClient: "5"}, {Spools: "-1"}, {SpoolDisk: "much"}, {SpoolFree: "0"}} {
+	for _, bad := range []Limits{{ExchangesPerClient: "x"}, {ExchangesPerIssuer: "0/1m"}, {FailuresPerClient: "5"}, {Spools: "-1"}, {SpoolDisk: "much"}, {SpoolFree: "0"}, {BodyIdle: "1ms"}, {BodyRate: "fast"}} {
 		if got, err := bad.settings(); err == nil || !strings.HasPrefix(err.Error(), "limits: ") {
 			t.Errorf("%+v: got %+v, %v, expected an error that names the limit", bad, got, err)
 		}

@@ -259,6 +259,7 @@ type noMeter struct{}
 
 func (noMeter) Request(string, string, string, model.Code) {}
 func (noMeter) Upload(string, int64, time.Duration)        {}
+func (noMeter) Limited(string)                             {}
 
 // oneFile is a storage for one process.
 type oneFile struct{ value []byte }

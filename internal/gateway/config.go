@@ -77,7 +77,7 @@ type Passthrough struct {
 	Method, Prefix string
 }
 
-// Config is all that a Gateway needs. Every field but Passthrough, Limits, Fingerprint, SpoolDir, ClientIP and Now is required.
+// Config is all that a Gateway needs. Every field but Passthrough, Limits, BodyIdle, BodyRate, Fingerprint, SpoolDir, ClientIP and Now is required.
 type Config struct {
 	Registries  []Registry
 	Passthrough []Passthrough
@@ -91,6 +91,9 @@ type Config struct {
 	// Limits bounds what callers can make the gateway do; nil: nothing does.
 	Limits Limits
 	Logger *slog.Logger
+	// BodyIdle is how long the client of a body may be silent, BodyRate how many bytes a second it must send; zero: there is no limit.
+	BodyIdle time.Duration
+	BodyRate int64
 	// Fingerprint names a credential of the registry for the audit, so that it can be told from others and not be guessed; nil:
 	// the audit has none.
 	Fingerprint func(secret string) string

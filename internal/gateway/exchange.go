@@ -100,7 +100,11 @@ func (t *transaction) exchangeBody() ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, t.body, maxExchangeBody))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		var denial *model.Denial
+		switch {
+		case errors.As(err, &denial):
+			return nil, denial
+		case errors.As(err, &tooLarge):
 			return nil, model.Deny(model.CodeTooLarge).Differ("body of the exchange", "more", "at most 65536 bytes")
 		}
 		return nil, model.Deny(model.CodeTruncated).Because(err)

@@ -18,6 +18,9 @@ func (t *transaction) send(out *http.Request, g *guard) error {
 	if g.stream != nil {
 		failed := streamDenial(g.stream) // asked before the stop, which makes a read under way fail
 		t.stop(g.stream)                 // from here on nothing else writes to the event
+		if failed == nil && t.body.pace.expired() {
+			failed = streamDenial(g.stream) // the deadline has ended the request before the read that it was for
+		}
 		if failed == nil && err != nil && t.left() {
 			failed = model.Deny(model.CodeTruncated).Because(err)
 		}
@@ -88,7 +91,8 @@ func (t *transaction) left() bool {
 	if t.woken {
 		return t.gone
 	}
-	return t.r.Context().Err() != nil
+	// The server ends the request of HTTP/1 at a deadline of ours too.
+	return t.r.Context().Err() != nil && !t.body.pace.expired()
 }
 
 // read handles a safe operation inside a registry.
@@ -153,6 +157,9 @@ func (t *transaction) outside() error {
 	t.event.Decision = "allow"
 	if err := t.record(); err != nil {
 		return err
+	}
+	if t.r.ContentLength != 0 {
+		out.Body = t.body
 	}
 	return t.next(t.w, out)
 }

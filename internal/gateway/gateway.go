@@ -163,11 +163,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, original *ur
 	rec := &t.recorder
 	rec.ResponseWriter, t.w = w, rec
 	t.touched.ReadCloser, t.body = r.Body, &t.touched
+	if r.ContentLength != 0 {
+		t.touched.pace = newPace(g.BodyIdle, g.BodyRate, func() { _ = http.NewResponseController(rec).SetReadDeadline(time.Now()) })
+	}
 	t.event.ID = eventID()
 	ended := false
 	defer func() {
 		t.endStep()
-		if !ended { // a panic, most often http.ErrAbortHandler of a broken response: the audit must still hear of it
+		t.body.pace.stop() // a deadline that is set after the end would be one of the next request
+		if !ended {        // a panic, most often http.ErrAbortHandler of a broken response: the audit must still hear of it
 			t.status = rec.status
 			t.end("aborted")
 		}

@@ -240,7 +240,13 @@ type answer struct {
 
 func (h *house) do(r *http.Request) answer {
 	h.t.Helper()
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	return h.doWith(http.DefaultTransport, r)
+}
+
+// doWith is do by another client.
+func (h *house) doWith(client http.RoundTripper, r *http.Request) answer {
+	h.t.Helper()
+	resp, err := client.RoundTrip(r)
 	if err != nil {
 		h.t.Fatalf("no answer: %v\n%s", err, h.log)
 	}
@@ -512,6 +518,7 @@ type noMeter struct{}
 
 func (noMeter) Request(string, string, string, model.Code) {}
 func (noMeter) Upload(string, int64, time.Duration)        {}
+func (noMeter) Limited(string)                             {}
 
 type lockedWriter struct {
 	mu sync.Mutex

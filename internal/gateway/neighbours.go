@@ -84,6 +84,8 @@ type Meter interface {
 	Request(registry, operation, credential string, code model.Code)
 	// Upload observes a finished upload's file size and duration.
 	Upload(registry string, bytes int64, took time.Duration)
+	// Limited counts a request that a limit of the gateway's own refused.
+	Limited(limit string)
 }
 
 // Next forwards a request to the rest of the chain, which ends in the registry.

@@ -27,6 +27,10 @@ const (
 // deny writes a denial in the client's dialect, and into the audit.
 func (t *transaction) deny(d *model.Denial) {
 	d.Event = t.event.ID
+	t.body.pace.stop() // what is read from here on has limits of its own
+	if d.Code == model.CodeTooSlow {
+		t.g.Meter.Limited(t.body.pace.passed())
+	}
 	t.silent = d.Quiet
 	t.doubt(d.Code == model.CodeNoMatchingPolicy)
 	t.event.Decision, t.event.Code, t.event.Message = "deny", d.Code, d.Message
@@ -114,13 +118,13 @@ func (t *transaction) reply(reply model.Reply) {
 		// then drop what they have not read of the answer.
 		control := http.NewResponseController(t.w)
 		_ = control.Flush()
-		linger(t.body, control.SetReadDeadline)
+		linger(t.body, control.SetReadDeadline, t.patience())
 	}
 }
 
 // drain reads what the client still sends, within bounds: one that is busy writing would see a reset instead of the answer.
 func (t *transaction) drain() {
-	if t.r.Body == nil || t.r.Body == http.NoBody || t.body.ended {
+	if t.r.Body == nil || t.r.Body == http.NoBody || t.body.ended || t.event.Code == model.CodeTooSlow {
 		return
 	}
 	_ = http.NewResponseController(t.w).SetReadDeadline(time.Now().Add(drainTime))
@@ -151,17 +155,25 @@ func (t *transaction) hijack(reply model.Reply) bool {
 		if half, ok := conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
 		}
-		linger(conn, conn.SetReadDeadline)
+		linger(conn, conn.SetReadDeadline, t.patience())
 	}
 	// Tells the recorders above, which count by the status that they saw.
 	t.w.WriteHeader(reply.Status)
 	return true
 }
 
-// linger reads on until the client has sent everything or goes away, is silent, or has sent more than anybody wants to wait
-// for.
-func linger(from io.Reader, deadline func(time.Time) error) {
-	end := time.Now().Add(lingerTime)
+// patience is how long to linger; not for long with a client that was refused because it is slow.
+func (t *transaction) patience() time.Duration {
+	if t.event.Code == model.CodeTooSlow {
+		return drainTime
+	}
+	return lingerTime
+}
+
+// linger reads on until the client has sent everything or goes away, is silent, or has sent more, or for longer, than anybody wants to
+// wait for.
+func linger(from io.Reader, deadline func(time.Time) error, patience time.Duration) {
+	end := time.Now().Add(patience)
 	piece := make([]byte, 32<<10)
 	for left := lingerBytes; left > 0; {
 		next := time.Now().Add(lingerIdle)
@@ -177,18 +189,24 @@ func linger(from io.Reader, deadline func(time.Time) error) {
 	}
 }
 
-// touchedBody remembers whether the body was read at all and whether it was read to its end.
+// touchedBody remembers whether the body was read at all and whether it was read to its end, and watches its pace.
 type touchedBody struct {
 	io.ReadCloser
 	touched, ended bool
+	pace           *pace
 }
 
 // Read notes the first read and the end.
 func (b *touchedBody) Read(p []byte) (int, error) {
 	b.touched = true
+	b.pace.begin()
 	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
+	b.pace.end(n)
+	switch {
+	case errors.Is(err, io.EOF):
 		b.ended = true
+	case err != nil:
+		err = b.pace.tooSlow(err)
 	}
 	return n, err
 }

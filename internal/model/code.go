@@ -73,6 +73,7 @@ const (
 	CodeMissingField    Code = "missing_field"
 	CodeTooLarge        Code = "too_large"
 	CodeTruncated       Code = "truncated"
+	CodeTooSlow         Code = "too_slow"
 	CodePackageMismatch Code = "package_mismatch"
 	CodeDigestMismatch  Code = "digest_mismatch"
 	// The parts that are needed.
@@ -132,6 +133,7 @@ var codes = map[Code]CodeInfo{
 	CodeMissingField:           {400, "the upload lacks a field", "send it", "A field without which the target is not known, or the file is not checked."},
 	CodeTooLarge:               {413, "a part of the request is too large", "", "A field, a header block or a spooled body is over its limit."},
 	CodeTruncated:              {400, "the upload ended early", "publish again", "The body ended before its structural end; nothing was stored."},
+	CodeTooSlow:                {408, "the upload comes too slowly", "publish again over a faster line, or ask the gateway's operator about body_idle and body_rate", "The client was silent for too long, or slower than it may be. Time in which the registry took nothing does not count. Nothing was stored."},
 	CodePackageMismatch:        {400, "the upload contradicts itself about its package", "build the package again and publish it unchanged", "Name, version, file name, URL and archive must all name one package and version."},
 	CodeDigestMismatch:         {400, "the file is not the one that its digest names", "publish the file again, unchanged", "The strongest declared digest must be that of the bytes."},
 

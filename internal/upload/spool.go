@@ -165,7 +165,7 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 			break
 		}
 		if err != nil {
-			return model.Target{}, model.Deny(model.CodeTruncated).Because(err)
+			return model.Target{}, cut(err)
 		}
 		if filled == blockSize {
 			if err := s.add(block[:], limit); err != nil {

@@ -128,7 +128,7 @@ func (s *Stream) take(piece []byte, err error) error {
 		return nil
 	}
 	if err != nil {
-		return s.fail(model.Deny(model.CodeTruncated).Because(err), true)
+		return s.fail(cut(err), true)
 	}
 	return nil
 }
@@ -137,6 +137,15 @@ func (s *Stream) scan(piece []byte) error {
 	release, err := s.scanner.Scan(piece)
 	s.release = max(s.release, release)
 	return err
+}
+
+// cut is the refusal of a body whose source failed: the source's own, where it has one.
+func cut(err error) error {
+	var denial *model.Denial
+	if errors.As(err, &denial) {
+		return denial
+	}
+	return model.Deny(model.CodeTruncated).Because(err)
 }
 
 // makeRoom moves what has not left to the front, or grows the buffer where that is not enough (before the target is named).
