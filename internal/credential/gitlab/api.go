@@ -123,7 +123,7 @@ func (a api) call(ctx context.Context, rest string, c mintapi.Call) error {
 func (a api) hint(status int) string {
 	switch status {
 	case http.StatusBadRequest:
-		return fmt.Sprintf("has the project %s its package registry, or its container registry, enabled?", a.project)
+		return fmt.Sprintf("has the project %s its package registry enabled?", a.project)
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Sprintf("has the token in %s the scope api and the role Maintainer in the project %s, and has it not expired?", a.token, a.project)
 	case http.StatusNotFound:

@@ -1,5 +1,5 @@
-// Package gitlab is the credential source for GitLab's package and container registries. For each request it makes a deploy token of the
-// project that may do nothing but write (for a read: read) packages or images, and revokes it as soon as the request is over.
+// Package gitlab is the credential source for GitLab's package registry. For each request it makes a deploy token of the
+// project that may do nothing but write (for a read: read) packages, and revokes it as soon as the request is over.
 //
 // A deploy token ends at a midnight, and covers a whole project: its name carries the time after which it is an orphan.
 package gitlab
@@ -67,8 +67,8 @@ var (
 	_ credential.Carrier = (*source)(nil)
 )
 
-// ecosystems are those that GitLab takes deploy tokens for.
-var ecosystems = []string{"pypi", "npm", "maven", "nuget", "rubygems", "generic", "oci"}
+// ecosystems are those that GitLab takes deploy tokens for. Its registry of containers takes none but the tokens of its own realm.
+var ecosystems = []string{"pypi", "npm", "maven", "nuget", "rubygems", "generic"}
 
 // Provision checks the configuration. A secret that can't be read yet is a warning: it is read again at each use.
 func (c *Config) Provision(env credential.Env) (credential.Source, error) {
@@ -185,23 +185,20 @@ func midnightAfter(t time.Time) time.Time {
 	return day
 }
 
-// asked are the ecosystems in which a publish reads too: the gateway asks whether a file is there, clients of containers whether a layer is.
-var asked = []string{"maven", "generic", "oci"}
+// asked are the ecosystems in which a publish reads too: the gateway asks whether a file is there.
+var asked = []string{"maven", "generic"}
 
 // scopes are those that an action needs, in alphabetical order. No deploy token deletes.
 func (s *source) scopes(action model.Action) ([]string, error) {
-	what := "package_registry"
-	if s.ecosystem == "oci" {
-		what = "registry"
-	}
+	const read, write = "read_package_registry", "write_package_registry"
 	switch action {
 	case model.ActionRead:
-		return []string{"read_" + what}, nil
+		return []string{read}, nil
 	case model.ActionPublish, model.ActionOverwrite, model.ActionTag:
 		if slices.Contains(asked, s.ecosystem) {
-			return []string{"read_" + what, "write_" + what}, nil
+			return []string{read, write}, nil
 		}
-		return []string{"write_" + what}, nil
+		return []string{write}, nil
 	}
 	return nil, fmt.Errorf("action is %s, expected publish, overwrite, tag or read: GitLab's deploy tokens can do nothing else", action)
 }

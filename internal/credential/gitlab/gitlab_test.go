@@ -57,10 +57,7 @@ func conformance(t *testing.T, ecosystem string) {
 	server := newContract()
 	api := credentialtest.NewServer(t, server)
 	scopes := []string{"write_package_registry"}
-	switch ecosystem {
-	case "oci":
-		scopes = []string{"read_registry", "write_registry"}
-	case "maven", "generic":
+	if ecosystem == "maven" || ecosystem == "generic" {
 		scopes = []string{"read_package_registry", "write_package_registry"}
 	}
 	credentialtest.Run(t, credentialtest.Suite{
@@ -150,7 +147,7 @@ func TestForms(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"pypi": "Authorization: Basic", "nuget": "Authorization: Basic", "oci": "Authorization: Basic", "npm": "Authorization: Bearer",
+		"pypi": "Authorization: Basic", "nuget": "Authorization: Basic", "npm": "Authorization: Bearer",
 		"rubygems": "Authorization: gldt-", "maven": "Deploy-Token: gldt-", "generic": "Deploy-Token: gldt-",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -301,6 +298,7 @@ func TestProvisionRefuses(t *testing.T) {
 		want   string
 	}{
 		"another ecosystem":    {func(_ *Config, e *credential.Env) { e.Ecosystem = "cargo" }, `ecosystem is "cargo", expected one that GitLab takes`},
+		"containers":           {func(_ *Config, e *credential.Env) { e.Ecosystem = "oci" }, `ecosystem is "oci", expected one that GitLab takes`},
 		"no url":               {func(c *Config, _ *credential.Env) { c.URL = "" }, "url is absent"},
 		"no token":             {func(c *Config, _ *credential.Env) { c.Token = "" }, "token is absent"},
 		"a literal":            {func(c *Config, _ *credential.Env) { c.Token = password }, "token: a secret must be a placeholder"},
