@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/model"
@@ -44,6 +45,7 @@ type source struct {
 	secret model.Secret
 	form   func(value string) model.Credential
 	last   atomic.Pointer[issued]
+	now    func() time.Time
 	header string // the registry's own one, where the credential travels in it
 }
 
@@ -104,27 +106,39 @@ func checked(field string, secret model.Secret, form func(string) model.Credenti
 	if err := secret.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", field, err)
 	}
-	return &source{secret: secret, form: form}, nil
+	return &source{secret: secret, form: form, now: time.Now}, nil
 }
 
 // Issue returns the credential, read anew, so that a replaced secret acts at the next upload. A read of a package that a
-// policy covers gets it too: whoever may publish a package may see it.
-func (s *source) Issue(context.Context, model.Target, *model.Identity) (model.Credential, error) {
-	v, err := s.value()
-	if err != nil {
-		return model.Credential{}, fmt.Errorf("credential static: %w", err)
-	}
-	if last := s.last.Load(); last != nil && last.value == v {
+// policy covers gets it too: whoever may publish a package may see it. To look at a file costs as much as all else that a read
+// does here, so that reads of the same moment share one look.
+func (s *source) Issue(_ context.Context, target model.Target, _ *model.Identity) (model.Credential, error) {
+	last, now := s.last.Load(), s.now()
+	if last != nil && target.Action == model.ActionRead && now.Sub(last.looked) < sharedLook {
 		return last.again(), nil
 	}
-	made := &issued{v, s.form(v)}
+	v, err := s.value()
+	if err != nil {
+		s.last.Store(nil)
+		return model.Credential{}, fmt.Errorf("credential static: %w", err)
+	}
+	made := &issued{value: v, looked: now}
+	if last != nil && last.value == v {
+		made.credential = last.credential
+	} else {
+		made.credential = s.form(v)
+	}
 	s.last.Store(made)
 	return made.again(), nil
 }
 
-// issued is the last credential, and of which secret it was made.
+// sharedLook is how long a look at the secret serves reads.
+const sharedLook = time.Second
+
+// issued is the last credential, of which secret it was made, and when that was looked at.
 type issued struct {
 	value      string
+	looked     time.Time
 	credential model.Credential
 }
 
