@@ -83,6 +83,25 @@ func moduleOf(size int64) content {
 	}
 }
 
+// moduleWith is a document of about that size as npm sends it, with a small archive and a list of that element again and again.
+func moduleWith(size int64, element string) content {
+	archive := noise[:300]
+	sum := sha512.Sum512([]byte(archive))
+	// The list stands behind what names the target: in front of it, no more than 8 MiB may.
+	start := fmt.Sprintf(`{"_id":"widget","name":"widget","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"widget","version":"1.0.0",`+
+		`"dist":{"integrity":"sha512-%s"}}},"list":[`, base64.StdEncoding.EncodeToString(sum[:]))
+	end := fmt.Sprintf(`0],"_attachments":{"widget-1.0.0.tgz":{"content_type":"application/octet-stream","data":"%s","length":%d}}}`,
+		base64.StdEncoding.EncodeToString([]byte(archive)), len(archive))
+	element = strings.Repeat(element, 64<<10/len(element)) // which is sent at once
+	size = size / int64(len(element)) * int64(len(element))
+	whole := int64(len(start)) + size + int64(len(end))
+	return func(r *rig, s *side) (request, func() io.Reader, int64) {
+		return newRequest(http.MethodPut, "/modules/widget", s.addr, r.token(s), "application/json", whole), func() io.Reader {
+			return io.MultiReader(strings.NewReader(start), io.LimitReader(&repeated{text: element}, size), strings.NewReader(end))
+		}, whole
+	}
+}
+
 // read is a small read.
 func (r *rig) read(s *side, token string) request {
 	return newRequest(http.MethodGet, readPath, s.addr, token, "", 0)

@@ -11,11 +11,12 @@ import (
 // extra is another proxy, which joins the rows that any proxy can serve.
 type extra struct {
 	name, program string
-	config        string // of the address that it listens on and the upstream's
+	config        string // of the address that it listens on, the upstream's, and a file with the issuer's public key
 	args          []string
 }
 
-// others are those that are known. They do what a plain reverse proxy does, with streamed bodies and connections kept.
+// others are those that are known. They do what a plain reverse proxy does, with streamed bodies and connections kept; one also
+// verifies the token, asks for one claim and swaps the credential, which is all that it can judge.
 var others = []extra{
 	{"nginx", "nginx", `daemon off;
 error_log stderr;
@@ -38,19 +39,33 @@ http {
 	}
 }
 `, []string{"-p", ".", "-c"}},
-	{"haproxy", "haproxy", `defaults
+	{"haproxy", "haproxy", haproxyDefaults + `frontend front
+	bind %[1]s
+	default_backend sink
+` + haproxyBackend, []string{"-db", "-f"}},
+	{"haproxy, jwt_verify", "haproxy", haproxyDefaults + `frontend front
+	bind %[1]s
+	http-request set-var(txn.bearer) http_auth_bearer
+	http-request set-var(txn.alg) var(txn.bearer),jwt_header_query('$.alg')
+	http-request deny deny_status 401 unless { var(txn.alg) -m str RS256 }
+	http-request deny deny_status 401 unless { var(txn.bearer),jwt_verify(txn.alg,"%[3]s") -m int 1 }
+	http-request deny deny_status 401 unless { var(txn.bearer),jwt_payload_query('$.repository') -m str acme/widget }
+	http-request set-header Authorization "Basic cHVibGlzaGVyOnJlZ2lzdHJ5LXBhc3N3b3Jk"
+	default_backend sink
+` + haproxyBackend, []string{"-db", "-f"}},
+}
+
+const haproxyDefaults = `defaults
 	mode http
 	timeout connect 5s
 	timeout client 60s
 	timeout server 60s
-frontend front
-	bind %[1]s
-	default_backend sink
-backend sink
+`
+
+const haproxyBackend = `backend sink
 	http-reuse always
 	server sink %[2]s
-`, []string{"-db", "-f"}},
-}
+`
 
 // extras are those that are on the PATH.
 func extras() (found []extra) {
@@ -62,13 +77,13 @@ func extras() (found []extra) {
 	return found
 }
 
-func (e extra) start(ctx context.Context, dir, upstream string) (*side, error) {
+func (e extra) start(ctx context.Context, dir, upstream, key string) (*side, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, e.name+".conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, e.config, addr, upstream), 0o600); err != nil {
+	config := filepath.Join(dir, unnamed.ReplaceAllString(e.name, "-")+".conf")
+	if err := os.WriteFile(config, fmt.Appendf(nil, e.config, addr, upstream, key), 0o600); err != nil {
 		return nil, err
 	}
 	return startSide(ctx, e.name, addr, dir, e.program, append(append([]string{}, e.args...), config)...)

@@ -1,9 +1,10 @@
 // Command bench compares the gateway with a plain reverse proxy: both are cmd/caddy of this checkout, run in front of the same
 // upstream, and asked in turn, round by round, so that whatever else the machine does meets both. HAProxy and nginx join where they are
-// on the PATH. It prints one table; docs/performance.md explains it. It reads /proc, and so runs on Linux.
+// on the PATH. With -instructions it counts those of the parsers instead, which a busy machine does not change. It prints one table; docs/performance.md explains it. It reads /proc, and so runs on Linux.
 //
 //	go run ./bench                                     # everything, about ten minutes on an idle machine
 //	go run ./bench -rounds 3 -duration 1s -rows read   # a short look at some rows
+//	go run ./bench -instructions                       # some minutes; needs valgrind
 //	go run ./bench -rounds 1 -rows npm -profiles DIR   # where the time goes: go tool pprof -top DIR/ROW.SIDE.profile
 package main
 
@@ -40,6 +41,7 @@ func start() error {
 	flag.IntVar(&opts.rounds, "rounds", 9, "how many times each row is measured on each side")
 	flag.DurationVar(&opts.duration, "duration", 2*time.Second, "how long small requests are sent in one round")
 	flag.IntVar(&opts.tokens, "tokens", 1000, "how many new tokens are used in one round")
+	counting := flag.Bool("instructions", false, "count the instructions of the parsers instead, with valgrind; -rows names some of them")
 	rows := flag.String("rows", "", "a regular expression for the names of the rows that are measured (default: all)")
 	flag.StringVar(&opts.profiles, "profiles", "", "a folder for profiles of Caddy's processor time and allocations, of the last round of each row; they cost some speed")
 	flag.Parse()
@@ -48,6 +50,9 @@ func start() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *counting {
+		return instructions(ctx, opts.rows)
+	}
 	return run(ctx, opts)
 }
 

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -22,6 +20,9 @@ const (
 	gateway = "gateway" // with the memory store and an audit that is never synced
 	durable = "gateway, local store"
 	plain   = "plain"
+	// The sides that only some rows need, and the text in the names of those.
+	undigested, undigestedRows = "gateway, no digest", "without its digest"
+	crowded, crowdedRows       = "gateway, 100,000 policies", "100,000 policies"
 )
 
 // rig is all that runs: the issuer and the upstream in this process, the sides in their own.
@@ -34,6 +35,7 @@ type rig struct {
 	arrived  atomic.Int64 // requests whose body has reached the upstream
 	sides    []*side
 	extra    []extra
+	policies string // a folder with 100,000 of them; empty where no row needs it
 }
 
 const policy = `policies:
@@ -68,7 +70,7 @@ http://%s {
 `
 
 const gatewayGlobal = `	trusted_publishing {
-		policies policies.yaml
+		policies %s
 		issuer github %s
 		store %s
 		audit file %s {
@@ -94,18 +96,17 @@ const gatewaySite = `	trusted_publishing {
 // newRig builds cmd/caddy and starts everything.
 func newRig(ctx context.Context, dir string, opts options) (*rig, error) {
 	r := &rig{opts: opts, dir: dir, program: filepath.Join(dir, "caddy"), extra: extras()}
-	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err == nil && filepath.Base(strings.TrimSpace(string(mod))) != "go.mod" {
-		err = errors.New("there is no go.mod")
-	}
+	root, err := projectRoot(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("go env GOMOD: %w; run it inside the project, with go on the PATH", err)
+		return nil, err
 	}
-	fmt.Fprintln(os.Stderr, "building ./cmd/caddy")
-	build := exec.CommandContext(ctx, "go", "build", "-o", r.program, "./cmd/caddy") //nolint:gosec // of this project
-	build.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build ./cmd/caddy: %w\n%s", err, out)
+	if err := r.build(ctx, root); err != nil {
+		return nil, err
+	}
+	if r.needs(crowdedRows) {
+		if err := r.writePolicies(); err != nil {
+			return nil, err
+		}
 	}
 	for name, text := range map[string]string{"policies.yaml": policy, "secret": "registry-password\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -113,6 +114,9 @@ func newRig(ctx context.Context, dir string, opts options) (*rig, error) {
 		}
 	}
 	if r.issuer, err = issuer.Start(issuer.Options{Lifetime: time.Hour}); err != nil {
+		return nil, err
+	}
+	if err := r.writeKey(); err != nil {
 		return nil, err
 	}
 	r.upstream = httptest.NewServer(http.HandlerFunc(r.serve))
@@ -127,7 +131,7 @@ func newRig(ctx context.Context, dir string, opts options) (*rig, error) {
 func (r *rig) restart(ctx context.Context) error {
 	r.stop()
 	upstream := strings.TrimPrefix(r.upstream.URL, "http://")
-	for _, name := range []string{gateway, plain, durable} {
+	for _, name := range r.caddies() {
 		addr, err := freeAddr(ctx)
 		if err != nil {
 			return err
@@ -142,7 +146,11 @@ func (r *rig) restart(ctx context.Context) error {
 			if name == durable {
 				store, sync = "local", "always"
 			}
-			global = fmt.Sprintf(gatewayGlobal, r.issuer.URL(), store, filepath.Join(folder, "audit.jsonl"), sync)
+			policies := "policies.yaml"
+			if name == crowded {
+				policies = r.policies
+			}
+			global = fmt.Sprintf(gatewayGlobal, policies, r.issuer.URL(), store, filepath.Join(folder, "audit.jsonl"), sync)
 			site = fmt.Sprintf(gatewaySite, addr, filepath.Join(r.dir, "secret"))
 		}
 		admin := "off"
@@ -155,7 +163,11 @@ func (r *rig) restart(ctx context.Context) error {
 		if err := os.WriteFile(config, fmt.Appendf(nil, caddyfile, admin, folder, global, addr, site, upstream), 0o600); err != nil {
 			return err
 		}
-		s, err := startSide(ctx, name, addr, r.dir, r.program, "run", "--config", config, "--adapter", "caddyfile")
+		program := r.program
+		if name == undigested {
+			program += undigestedSuffix
+		}
+		s, err := startSide(ctx, name, addr, r.dir, program, "run", "--config", config, "--adapter", "caddyfile")
 		if err != nil {
 			return err
 		}
@@ -163,7 +175,7 @@ func (r *rig) restart(ctx context.Context) error {
 		r.sides = append(r.sides, s)
 	}
 	for _, e := range r.extra {
-		s, err := e.start(ctx, r.dir, upstream)
+		s, err := e.start(ctx, r.dir, upstream, filepath.Join(r.dir, keyFile))
 		if err != nil {
 			return err
 		}

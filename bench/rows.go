@@ -53,7 +53,15 @@ var rows = []row{
 		trials: onAll(large(8, wheelOf(200*million, noise))),
 	},
 	{
-		name: "npm document of 100 MB with three digests", unit: "MB/s", base: plain, goal: "speed >= 0.80",
+		name: "wheel of 200 MB " + undigestedRows, unit: "MB/s", base: plain, goal: "speed >= 0.88",
+		trials: on(large(1, wheelOf(200*million, noise)), undigested, plain),
+	},
+	{
+		name: "8 wheels of 200 MB " + undigestedRows, unit: "MB/s", base: plain, goal: "speed >= 0.95",
+		trials: on(large(8, wheelOf(200*million, noise)), undigested, plain),
+	},
+	{
+		name: "npm document of 100 MB with two digests", unit: "MB/s", base: plain, goal: "speed >= 0.80",
 		trials: onAll(large(1, moduleOf(100*million))),
 	},
 	{
@@ -62,6 +70,30 @@ var rows = []row{
 			"random": wheelOf(64*million, noise), "line breaks and hyphens": wheelOf(64*million, strings.Repeat("\r\n--", 1<<18)),
 			"hyphens": wheelOf(64*million, strings.Repeat("-", 1<<20)),
 		}),
+	},
+	{
+		name: "npm document of 16 MB", unit: "MB/s", base: "archive", goal: "speed >= 0.10",
+		trials: bodies(map[string]content{
+			"archive": moduleOf(16 * million), "deep": moduleWith(16*million, strings.Repeat("[", 50)+strings.Repeat("]", 50)+","),
+			"many small objects": moduleWith(16*million, `{"a":0,"b":{}},`), "escapes": moduleWith(16*million, `"`+strings.Repeat(`\u0041\ud83d\ude00`, 40)+`",`),
+			"numbers": moduleWith(16*million, "0,"),
+		}),
+	},
+	{
+		name: "read, " + crowdedRows, unit: "/s", base: gateway, goal: "processor <= 1.03",
+		trials: on(steady(func(r *rig, s *side) request { return r.read(s, r.token(s)) }), crowded, gateway),
+	},
+	{
+		name: "slowest read in 3 s, " + crowdedRows + ", two loads of them meanwhile", unit: "ms", base: "nothing loaded", goal: "no request waits for a load",
+		trials: func(*rig) []trial {
+			return []trial{{"loading", crowded, slowest(true)}, {"nothing loaded", crowded, slowest(false)}}
+		},
+	},
+	{
+		name: "start with " + crowdedRows, unit: "s", base: plain, goal: "<= 2 s", difference: true,
+		trials: func(*rig) []trial {
+			return []trial{{crowded, crowded, started}, {plain, plain, started}}
+		},
 	},
 	{
 		name: "wheel of 2 MB in chunks of one byte", unit: "MB/s", base: plain, goal: "speed >= 0.10",

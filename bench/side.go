@@ -22,11 +22,13 @@ type side struct {
 	admin string // the address of Caddy's admin API; "off" or empty: there is none
 	cmd   *exec.Cmd
 	out   bytes.Buffer
+	began time.Time
+	took  time.Duration // until it listened
 }
 
 // startSide runs a proxy that listens on addr, and waits until it does.
 func startSide(ctx context.Context, name, addr, dir, program string, args ...string) (*side, error) {
-	s := &side{name: name, addr: addr}
+	s := &side{name: name, addr: addr, began: time.Now()}
 	s.cmd = exec.CommandContext(ctx, program, args...) //nolint:gosec // one that was built or looked up
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, &s.out, &s.out
 	s.cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
@@ -44,6 +46,7 @@ func startSide(ctx context.Context, name, addr, dir, program string, args ...str
 			return nil, fmt.Errorf("%s ended at once: %w\n%s", name, err, s.out.String())
 		case <-tick.C:
 			if conn, err := dial(ctx, addr); err == nil {
+				s.took = time.Since(s.began)
 				return s, conn.Close()
 			}
 		}

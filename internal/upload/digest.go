@@ -58,6 +58,9 @@ func (d *Digest) Beside(w io.Writer) { d.to = append(d.to, w) }
 func (d *Digest) Write(p []byte) (int, error) {
 	n := len(p)
 	d.size += int64(n)
+	if !digesting {
+		return n, nil
+	}
 	if d.alone || d.size <= besideAfter {
 		return n, d.inLine(p)
 	}

@@ -47,3 +47,19 @@ func FuzzBase64(f *testing.F) {
 	f.Add([]byte("QUJDREVGR0h="))
 	f.Fuzz(compareBase64)
 }
+
+// BenchmarkBase64 decodes 1 MiB of digits.
+func BenchmarkBase64(b *testing.B) {
+	text := bytes.Repeat([]byte("QUJDREVGR0hJSktM"), 1<<20/16)
+	out := make([]byte, decoded+pairRoom)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		for rest := text; len(rest) > 0; {
+			n := min(len(rest), decoded/quantumBytes*quantum)
+			if _, err := decodeBase64(out, rest[:n]); err != nil {
+				b.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+	}
+}

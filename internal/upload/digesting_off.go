@@ -1,0 +1,5 @@
+//go:build undigested
+
+package upload
+
+const digesting = false
