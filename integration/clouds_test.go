@@ -4,14 +4,19 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trustpub/trustpub/integration/registry"
+	contract "github.com/trustpub/trustpub/integration/registry/codeartifact"
+	"github.com/trustpub/trustpub/integration/registry/trust"
 )
 
 // The variables with which the tests of clouds run against one of yours, beside those of the cloud: a file with an identity token of your
@@ -79,7 +84,7 @@ func publishLive(t *testing.T, l *live, upstream, path, credential string) {
 	t.Cleanup(bridge.Close)
 	reg := cloudRegistry(strings.TrimPrefix(bridge.URL, "http://"), path, credential, func() map[string][]byte { return nil })
 	r := startRig(t, reg, l.options()...)
-	ok(t, r.upload(t, bearer(l.token), newWheel(t, l.pkg, "0."+random(2)[:1]+".0").form()))
+	ok(t, r.upload(t, bearer(l.token), newWheel(t, l.pkg, fmt.Sprintf("0.0.%d", time.Now().Unix())).form()))
 }
 
 // cloudRegistry is one as rigs need it; files are by path, and their digests are what is compared.
@@ -102,4 +107,35 @@ func cloudRegistry(addr, path, credential string, files func() map[string][]byte
 func audiences(r *rig) []string {
 	host, _, _ := strings.Cut(r.site.Host(), ":")
 	return []string{r.site.Host(), "npm:" + host, "npm:" + r.site.Host()}
+}
+
+// TestLive: what runs against a cloud of yours is run against the contract's server, by its variables.
+func TestLive(t *testing.T) {
+	if err := dependencies(); err != nil {
+		t.Fatal(err)
+	}
+	const audience = "packages.example.com"
+	aws := contract.Start(trust.Issuer{URL: shared.issuer.URL(), Audiences: []string{audience}, Keys: shared.issuer.JWKS})
+	t.Cleanup(aws.Close)
+	dir := t.TempDir()
+	for name, text := range map[string]string{"token": shared.issuer.Token(audience, nil), "policy.yaml": widgetPolicy} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{
+		liveToken: filepath.Join(dir, "token"), livePolicy: filepath.Join(dir, "policy.yaml"), liveIssuer: "github " + shared.issuer.URL(), livePackage: "acme-widget",
+		codeArtifactRole: contract.Role,
+	} {
+		t.Setenv(name, value)
+	}
+	l, v := findLive(t, codeArtifactRole)
+	if l == nil || v[codeArtifactRole] != contract.Role {
+		t.Fatalf("got %v of the variables", v)
+	}
+	publishLive(t, l, aws.URL, "/pypi/"+contract.Repository+"/", "credential codeartifact {\n\tdomain "+contract.Domain+"\n\towner "+contract.Account+
+		"\n\tregion "+contract.Region+"\n\trole "+contract.Role+"\n\tsts "+aws.URL+"\n\tendpoint "+aws.URL+"\n}")
+	if got := len(aws.Files()); got != 1 {
+		t.Errorf("got %d files, expected the one that was published", got)
+	}
 }

@@ -39,7 +39,7 @@ func (a *signedIn) read(answer []byte) error {
 func (s *source) signIn(ctx context.Context, scope string, token model.IdentityToken) (string, time.Time, error) {
 	started := s.now()
 	var got signedIn
-	endpoint := s.Authority + "/" + s.Tenant + tokenPath
+	endpoint := s.Authority + "/" + s.Tenant + signInPath
 	lent := mintapi.Lend(
 		mintapi.Lent{API: s.entra, Call: mintapi.Call{
 			Method: http.MethodGet, Path: "/" + s.Tenant + discoveryPath, Expect: []int{http.StatusOK}, Refusal: s.refusedByEntra,
@@ -57,7 +57,7 @@ func (s *source) signIn(ctx context.Context, scope string, token model.IdentityT
 			},
 		}},
 		mintapi.Lent{API: s.entra, Call: mintapi.Call{
-			Method: http.MethodPost, Path: "/" + s.Tenant + tokenPath, Expect: []int{http.StatusOK}, Read: got.read, Refusal: s.refusedByEntra,
+			Method: http.MethodPost, Path: "/" + s.Tenant + signInPath, Expect: []int{http.StatusOK}, Read: got.read, Refusal: s.refusedByEntra,
 		}},
 	)
 	application, err := azidentity.NewClientAssertionCredential(s.Tenant, s.Client,

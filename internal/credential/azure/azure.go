@@ -49,7 +49,7 @@ const (
 	scopeRegistry  = "https://containerregistry.azure.net/.default"
 	containers     = "oci"
 	basicUser      = "trustpub" // Azure Artifacts takes any
-	tokenPath      = "/oauth2/v2.0/token"
+	signInPath     = "/oauth2/v2.0/token"
 	discoveryPath  = "/v2.0/.well-known/openid-configuration"
 	registryPort   = `(:[0-9]{1,5})?$`
 	registryLabels = `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]+`
@@ -112,6 +112,7 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if s.Authority, err = mintapi.CheckURL(s.Authority, defaultAuthority); err != nil {
 		return nil, fmt.Errorf("authority: %w", err)
 	}
+	s.Authority = strings.ToLower(s.Authority) // as the library writes it
 	if !strings.HasPrefix(s.Authority, "https://") || strings.Count(s.Authority, "/") != 2 {
 		return nil, fmt.Errorf("authority is %q, expected https and a host alone, as in %s", model.OneLine(s.Authority, 100), defaultAuthority)
 	}

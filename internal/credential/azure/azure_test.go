@@ -91,13 +91,15 @@ func TestConformance(t *testing.T) {
 	for _, ecosystem := range []string{"pypi", "npm", containers} {
 		t.Run(ecosystem, func(t *testing.T) {
 			cloud, ci := played(t)
+			var clock credentialtest.Clock
+			cloud.Now = clock.Now
 			server := credentialtest.NewTLSServer(t, cloud.Handler())
 			ca := authority(t, server.Certificate())
 			credentialtest.Run(t, credentialtest.Suite{
 				Kind: Kind, Env: env(ecosystem), NoSecret: true, Token: ci.Token(audience, map[string]any{"exp": time.Now().Add(3 * time.Hour).Unix()}),
 				Targets: []model.Target{publish(ecosystem, "acme/widget"), publish(ecosystem, "acme/other")},
 				Config: func(_ testing.TB, c credential.Config, _ model.Secret) credential.Config {
-					cloud.Now = time.Now
+					clock.Set(time.Now)
 					*c.(*Config) = *config(server.URL, ca, ecosystem)
 					return c
 				},
@@ -119,7 +121,10 @@ func TestConformance(t *testing.T) {
 				},
 				Mint: &credentialtest.Mint{
 					Server: server, Cached: true, NotRenewed: true, MaxLife: time.Hour,
-					Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now, cloud.Now = now, now },
+					Clock: func(c credential.Config, now func() time.Time) {
+						c.(*Config).now = now
+						clock.Set(now)
+					},
 					Live: func(got model.Credential) bool {
 						return cloud.Feeds(secretOf(got)) || cloud.May(secretOf(got), "acme/widget", "pull")
 					},
@@ -251,7 +256,7 @@ func TestUnfitAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, ca := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				answers := map[string]string{"/oauth2/exchange": tc.exchange, "/oauth2/token": tc.token, "/" + contract.Tenant + tokenPath: tc.entra, "/" + contract.Tenant + discoveryPath: tc.discovery}
+				answers := map[string]string{"/oauth2/exchange": tc.exchange, "/oauth2/token": tc.token, "/" + contract.Tenant + signInPath: tc.entra, "/" + contract.Tenant + discoveryPath: tc.discovery}
 				text := strings.ReplaceAll(answers[r.URL.Path], "BASE", "https://"+r.Host)
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, strings.ReplaceAll(text, "TENANT", contract.Tenant))
@@ -279,7 +284,7 @@ func TestEnvironmentIsLeftAlone(t *testing.T) {
 	if _, err := issue(t, config(server.URL, ca, containers), containers, ci.Token(audience, nil), publish(containers, "widget")); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"GET /" + contract.Tenant + discoveryPath + "?", "POST /" + contract.Tenant + tokenPath, "POST /oauth2/exchange", "POST /oauth2/token"}
+	want := []string{"GET /" + contract.Tenant + discoveryPath + "?", "POST /" + contract.Tenant + signInPath, "POST /oauth2/exchange", "POST /oauth2/token"}
 	if diff := cmp.Diff(want, server.Calls()); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}

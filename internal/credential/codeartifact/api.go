@@ -67,7 +67,7 @@ func (s *source) assume(ctx context.Context, policy string, id *model.Identity, 
 	})
 	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn: &s.Role, RoleSessionName: aws.String(sessionName(id)), WebIdentityToken: aws.String(token.Reveal()),
-		DurationSeconds: aws.Int32(int32(s.lifetime / time.Second)), Policy: &policy,
+		DurationSeconds: aws.Int32(int32(s.lifetime / time.Second)), Policy: &policy, //nolint:gosec // at most 12 hours
 	})
 	if err != nil {
 		return aws.Credentials{}, lent.Cause(err)

@@ -76,6 +76,8 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(tc.ecosystem, func(t *testing.T) {
 			aws, ci := played(t)
+			var clock credentialtest.Clock
+			aws.Now = clock.Now
 			server := credentialtest.NewServer(t, aws.Handler())
 			target := model.Target{Ecosystem: tc.ecosystem, Registry: "internal", Package: tc.packages[0], Version: "1.0", Action: model.ActionPublish}
 			other := target
@@ -84,7 +86,7 @@ func TestConformance(t *testing.T) {
 				Kind: Kind, Env: env(tc.ecosystem, "https://packages.example.com"+tc.public), NoSecret: true, Token: ci.Token(audience, map[string]any{"exp": time.Now().Add(3 * time.Hour).Unix()}),
 				Targets: []model.Target{target, other},
 				Config: func(_ testing.TB, c credential.Config, _ model.Secret) credential.Config {
-					aws.Now = time.Now
+					clock.Set(time.Now)
 					*c.(*Config) = *config(server.URL)
 					return c
 				},
@@ -104,8 +106,11 @@ func TestConformance(t *testing.T) {
 				},
 				Mint: &credentialtest.Mint{
 					Server: server, Cached: true, NotRenewed: true, MaxLife: DefaultLifetime,
-					Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now, aws.Now = now, now },
-					Live:  func(got model.Credential) bool { return aws.Good(secretOf(got)) },
+					Clock: func(c credential.Config, now func() time.Time) {
+						c.(*Config).now = now
+						clock.Set(now)
+					},
+					Live: func(got model.Credential) bool { return aws.Good(secretOf(got)) },
 				},
 			})
 		})

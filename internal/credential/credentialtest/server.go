@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Mood is how a Server answers.
@@ -174,4 +176,20 @@ func (s *Server) answerBadly(w http.ResponseWriter, r *http.Request, mood Mood) 
 			_ = conn.Close()
 		}
 	}
+}
+
+// Clock is that of a played API, which follows the source's: it can be set while requests read it. The zero one is the machine's.
+type Clock struct {
+	now atomic.Pointer[func() time.Time]
+}
+
+// Set replaces it.
+func (c *Clock) Set(now func() time.Time) { c.now.Store(&now) }
+
+// Now is its time.
+func (c *Clock) Now() time.Time {
+	if now := c.now.Load(); now != nil {
+		return (*now)()
+	}
+	return time.Now()
 }

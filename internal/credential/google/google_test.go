@@ -80,13 +80,15 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud, ci := played(t)
+			var clock credentialtest.Clock
+			cloud.Now = clock.Now
 			cloud.Members = []string{tc.member}
 			server := credentialtest.NewServer(t, cloud.Handler())
 			credentialtest.Run(t, credentialtest.Suite{
 				Kind: Kind, Env: env(tc.ecosystem), NoSecret: true, Token: ci.Token(audience, map[string]any{"exp": time.Now().Add(3 * time.Hour).Unix()}),
 				Targets: []model.Target{publish(tc.ecosystem, "acme-widget"), publish(tc.ecosystem, "other")},
 				Config: func(_ testing.TB, c credential.Config, _ model.Secret) credential.Config {
-					cloud.Now = time.Now
+					clock.Set(time.Now)
 					*c.(*Config) = *config(server.URL, tc.account)
 					if tc.account == "" { // what is known of a second host, that nobody asks
 						c.(*Config).IAM = ""
@@ -101,7 +103,10 @@ func TestConformance(t *testing.T) {
 				},
 				Mint: &credentialtest.Mint{
 					Server: server, Cached: true, NotRenewed: true, MaxLife: tc.life,
-					Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now, cloud.Now = now, now },
+					Clock: func(c credential.Config, now func() time.Time) {
+						c.(*Config).now = now
+						clock.Set(now)
+					},
 					Live: func(got model.Credential) bool {
 						_, reads, _ := cloud.May(secretOf(got))
 						return reads
