@@ -146,5 +146,5 @@ func edit(name string) error {
 	} else {
 		text = append([]byte(now+"\n"), text...)
 	}
-	return os.WriteFile(name, text, 0o600) //nolint:gosec // one of the rig's own
+	return os.WriteFile(name, text, 0o600)
 }

@@ -34,7 +34,7 @@ func TestEventIsWhatItsTagsSay(t *testing.T) {
 	}
 	same(model.Event{})
 	same(model.Event{Time: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC), ID: "\x00\x1f\x7f\"\\<>&\u2028é\xff", Registries: []string{"", "a\n"}, Target: &model.Target{}})
-	random := rand.New(rand.NewSource(1)) //nolint:gosec // no secret
+	random := rand.New(rand.NewSource(1))
 	for range 200 {
 		event := model.Event{Time: time.Unix(random.Int63n(1<<36), random.Int63n(1e9)).UTC()}
 		anything(t, random, reflect.ValueOf(&event).Elem())

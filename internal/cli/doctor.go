@@ -181,7 +181,7 @@ func isProgram(path string) bool {
 func hasDoctor(ctx context.Context, program string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program, "trustpub", "doctor", "--help").CombinedOutput() //nolint:gosec // the operator's own program
+	out, err := exec.CommandContext(ctx, program, "trustpub", "doctor", "--help").CombinedOutput()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:

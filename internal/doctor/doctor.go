@@ -83,13 +83,13 @@ func Run(ctx context.Context, checks []Check, o Options) *Report {
 	}
 	wg.Wait()
 	r := &Report{Findings: []Finding{}}
-	for i, found := range results {
-		for _, f := range found {
+	for i, c := range checks {
+		for _, f := range results[i] {
 			if f.Area == "" {
-				f.Area = checks[i].Area
+				f.Area = c.Area
 			}
 			if f.Subject == "" {
-				f.Subject = checks[i].Subject
+				f.Subject = c.Subject
 			}
 			r.add(f.without(o.Secrets))
 		}

@@ -11,5 +11,5 @@ func diskSpace(dir string) (free, all int64, err error) {
 		return 0, 0, err
 	}
 	size := int64(s.Bsize)                                     //nolint:unconvert // of another type on each system
-	return int64(s.Bavail) * size, int64(s.Blocks) * size, nil //nolint:gosec,unconvert // no disk has 2^63 bytes
+	return int64(s.Bavail) * size, int64(s.Blocks) * size, nil //nolint:gosec // no disk has 2^63 bytes
 }

@@ -31,7 +31,7 @@ func Names() []Name {
 	return []Name{ExchangesPerClient, ExchangesPerIssuer, FailuresPerClient, SpoolCount, SpoolDisk, SpoolFree}
 }
 
-// FreeShare, as Settings.SpoolFree, keeps a twentieth of the disk free, and 1 GiB at most.
+// FreeShare as Settings.SpoolFree keeps a twentieth of the disk free, and 1 GiB at most.
 const FreeShare = -1
 
 // addresses is how many client addresses are remembered: the ones that were heard of last. Each takes some hundred bytes.

@@ -118,7 +118,7 @@ func (s *Server) store(w http.ResponseWriter, repository, path string, content [
 	switch {
 	case !s.may(who, repository, path, action):
 		w.WriteHeader(http.StatusForbidden)
-	case there && !(s.kinds[repository] == "maven2" && strings.Contains(path, "/maven-metadata.xml")):
+	case there && (s.kinds[repository] != "maven2" || !strings.Contains(path, "/maven-metadata.xml")):
 		http.Error(w, "Repository does not allow updating assets: "+repository, http.StatusBadRequest)
 	default:
 		s.files[key] = content

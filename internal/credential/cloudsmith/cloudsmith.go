@@ -20,7 +20,7 @@ import (
 var Kind = credential.Kind{Name: "cloudsmith", New: func() credential.Config { return new(Config) }}
 
 // apiKey is the header in which Cloudsmith's own tools send a token. Ours is a password, which no log of Caddy's shows.
-const apiKey = "X-Api-Key"
+const apiKey = "X-Api-Key" //nolint:gosec // a header's name
 
 // user is the name with which a token is the password of a Basic credential.
 const user = "token"

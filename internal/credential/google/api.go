@@ -65,7 +65,7 @@ func (s *source) make(ctx context.Context, scope string, token model.IdentityTok
 	calls := []mintapi.Lent{{API: s.sts, Call: mintapi.Call{
 		Method: http.MethodPost, Path: "/v1/token", Expect: []int{http.StatusOK}, Read: first.read, Refusal: s.refusedBySTS,
 	}}}
-	config := externalaccount.Config{
+	config := externalaccount.Config{ //nolint:gosec // names of kinds, and no secret
 		Audience: "//iam.googleapis.com/" + s.Provider, SubjectTokenType: "urn:ietf:params:oauth:token-type:jwt", TokenURL: s.STS + "/v1/token",
 		SubjectTokenSupplier: subject{token}, Scopes: []string{scope},
 	}

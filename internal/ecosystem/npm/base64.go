@@ -24,7 +24,7 @@ var digits = func() (places [quantum][256]uint32) {
 		}
 		const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 		for value, c := range []byte(alphabet) {
-			places[place][c] = uint32(value) << (6 * (quantum - 1 - place)) //nolint:gosec // below 64
+			places[place][c] = uint32(value) << (6 * (quantum - 1 - place))
 		}
 	}
 	return places
