@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
+
 	"github.com/trustpub/trustpub/internal/provider"
 )
 
@@ -98,6 +100,7 @@ type Issuer struct {
 	provider *provider.Provider
 	key      string
 	keys     *keySet
+	tokens   *oidc.IDTokenVerifier
 	options  Options
 
 	cancel context.CancelFunc
@@ -137,6 +140,12 @@ func NewIssuer(config Config, options Options) (*Issuer, error) {
 		i.keys.fetch = newSource(config.URL, roots, options.fetchTimeout).fetch
 	}
 	i.key = configKey(config, caData, keysData)
+	i.tokens = oidc.NewVerifier(config.URL, signatures{i}, &oidc.Config{
+		SupportedSigningAlgs: config.Algorithms,
+		// Audience and times are checked in checks.go, more strictly than the library does.
+		SkipClientIDCheck: true,
+		SkipExpiryCheck:   true,
+	})
 	return i, nil
 }
 

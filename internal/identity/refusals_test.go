@@ -187,12 +187,6 @@ func TestRefusedTokens(t *testing.T) {
 
 		// What GitHub always sends.
 		{"no sub", claim("sub", nil), model.CodeMissingClaim, "sub"},
-		{"nonce is a number", claim("nonce", 1), model.CodeInvalidToken, "nonce"},
-		{"at_hash is a list", claim("at_hash", []string{"x"}), model.CodeInvalidToken, "at_hash"},
-		{"claim names are a text", claim("_claim_names", "x"), model.CodeInvalidToken, "_claim_names"},
-		{"claim sources are a list", claim("_claim_sources", []string{"x"}), model.CodeInvalidToken, "_claim_sources"},
-		{"another issuer in capitals", claim("ISS", "https://issuer.example.com"), model.CodeInvalidToken, "claim"},
-		{"a claim in letters that are folded", claim("\u017fub", "x"), model.CodeInvalidToken, "claim"},
 		{"no jti", claim("jti", nil), model.CodeMissingClaim, "jti"},
 		{"jti is empty", claim("jti", ""), model.CodeMissingClaim, "jti"},
 		{"jti is a number", claim("jti", 7), model.CodeMissingClaim, "jti"},

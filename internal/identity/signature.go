@@ -1,113 +1,82 @@
 package identity
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
 	"strings"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// authentic checks that the issuer signed the token, with the one key that it names, and returns the keys by which it did. The
-// algorithm must be one that was configured and that the key is for.
-func (i *Issuer) authentic(ctx context.Context, t *token) (*snapshot, *model.Denial) {
-	// Before anything is fetched or computed.
-	if !slices.Contains(i.config.Algorithms, t.alg) {
-		return nil, model.Deny(model.CodeInvalidToken).Differ("alg", shown(t.alg), strings.Join(i.config.Algorithms, " or "))
+// signatures is the key set of an issuer as go-oidc asks for one.
+type signatures struct{ issuer *Issuer }
+
+var _ oidc.KeySet = signatures{}
+
+// attempt carries a parsed token through go-oidc, and brings the denial back, since the library folds errors into text.
+type attempt struct {
+	token  *token
+	keys   *snapshot
+	denial *model.Denial
+	// unread is set where the signature is good and go-oidc could not read the claims: the token is refused, after our own
+	// reading has looked for the better reason.
+	unread error
+}
+
+type attemptKey struct{}
+
+var errDenied = errors.New("denied")
+
+// VerifySignature checks the signature with the one key that the token names. The algorithm is one that was configured and that
+// the key is for; go-oidc has compared it with the configured ones before it calls this.
+func (s signatures) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+	a, ok := ctx.Value(attemptKey{}).(*attempt)
+	if !ok || a.token.raw != raw {
+		return nil, errors.New("a signature is only verified of a token that was parsed strictly")
 	}
-	key, keys, denial := i.keys.find(ctx, t.kid)
+	key, keys, denial := s.issuer.keys.find(ctx, a.token.kid)
 	if denial != nil {
-		return nil, denial
+		a.denial = denial
+		return nil, errDenied
 	}
-	if !key.fits(t.alg) {
-		return nil, model.Deny(model.CodeInvalidToken).Differ("alg", shown(t.alg), "the algorithm of the key that the token names")
+	if !key.fits(a.token.alg) {
+		a.denial = model.Deny(model.CodeInvalidToken).Differ("alg", shown(a.token.alg), "the algorithm of the key that the token names")
+		return nil, errDenied
 	}
-	jws, err := jose.ParseSignedCompact(t.raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.alg)})
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(a.token.alg)})
 	if err != nil {
-		return nil, model.Deny(model.CodeInvalidToken).Because(errors.New("it cannot be read as a signed token"))
+		return nil, errors.New("not a signed token")
 	}
 	payload, err := jws.Verify(key.key)
 	if err != nil {
-		return nil, model.Deny(model.CodeInvalidToken).Differ("signature", "not made by key "+shown(t.kid), "a signature of its issuer")
+		a.denial = model.Deny(model.CodeInvalidToken).Differ("signature", "not made by key "+shown(a.token.kid), "a signature of its issuer")
+		return nil, errDenied
 	}
-	if !bytes.Equal(payload, t.payload) {
-		// The library and our own reading see different claims; only one of them was signed.
-		return nil, model.Deny(model.CodeInvalidToken).Because(errors.New("what was signed is not what was read"))
-	}
-	return keys, nil
+	a.keys = keys
+	return payload, nil
 }
 
-// textClaims are claims of OpenID Connect that no policy reads and whose form is fixed, and claimMaps those of claims that are elsewhere.
-// folded are all claims that libraries know by name.
-var (
-	textClaims = []string{"sub", "nonce", "at_hash"}
-	claimMaps  = []string{"_claim_names", "_claim_sources"}
-	folded     = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "_claim_names", "_claim_sources"}
-)
-
-// checkForms refuses a token of which an OpenID Connect library could not read the claims, or would read other ones: many take
-// "ISS" for iss.
-func checkForms(claims map[string]any) *model.Denial {
-	for name := range claims {
-		if !plainClaim(name) && slices.ContainsFunc(folded, func(known string) bool { return strings.EqualFold(known, name) }) {
-			return model.Deny(model.CodeInvalidToken).Differ("claim", shown(name), "the name in small letters alone")
-		}
+// authentic checks that the issuer signed the token. The attempt holds the keys by which it did.
+func (i *Issuer) authentic(ctx context.Context, t *token) (*attempt, *model.Denial) {
+	// Before anything is fetched or computed; go-oidc checks the same again.
+	if !slices.Contains(i.config.Algorithms, t.alg) {
+		return nil, model.Deny(model.CodeInvalidToken).Differ("alg", shown(t.alg), strings.Join(i.config.Algorithms, " or "))
 	}
-	for _, name := range textClaims {
-		if v, there := claims[name]; there && v != nil {
-			if _, ok := v.(string); !ok {
-				return unreadable(name, "a string")
-			}
-		}
+	a := &attempt{token: t}
+	_, err := i.tokens.Verify(context.WithValue(ctx, attemptKey{}, a), t.raw)
+	switch {
+	case err == nil:
+		return a, nil
+	case a.denial != nil:
+		return nil, a.denial
+	case a.keys != nil:
+		a.unread = errors.New("its claims cannot be read as those of an identity token")
+		return a, nil
+	default:
+		return nil, model.Deny(model.CodeInvalidToken).Because(errors.New("it cannot be read as an identity token"))
 	}
-	return checkElsewhere(claims)
-}
-
-// checkElsewhere looks at the claims that say that others are elsewhere, as Entra ID does for many groups. Nothing is fetched for them.
-func checkElsewhere(claims map[string]any) *model.Denial {
-	for _, name := range claimMaps {
-		if v, there := claims[name]; there && v != nil {
-			if _, ok := v.(map[string]any); !ok {
-				return unreadable(name, "an object")
-			}
-		}
-	}
-	sources, _ := claims["_claim_sources"].(map[string]any)
-	for _, source := range sources {
-		members, ok := source.(map[string]any)
-		if !ok && source != nil {
-			return unreadable("_claim_sources", "an object of objects")
-		}
-		for _, value := range members {
-			if _, ok := value.(string); !ok {
-				return unreadable("_claim_sources", "an object of objects of strings")
-			}
-		}
-	}
-	names, _ := claims["_claim_names"].(map[string]any)
-	for _, source := range names {
-		known, ok := source.(string)
-		if _, there := sources[known]; !ok || known == "" || !there {
-			return unreadable("_claim_names", "an object of names of _claim_sources")
-		}
-	}
-	return nil
-}
-
-// plainClaim is true for a name that can be taken for no other one.
-func plainClaim(name string) bool {
-	for i := range len(name) {
-		if c := name[i]; c >= 'A' && c <= 'Z' || c >= 0x80 {
-			return false
-		}
-	}
-	return true
-}
-
-func unreadable(name, want string) *model.Denial {
-	return model.Deny(model.CodeInvalidToken).Differ(name, "of another kind", want)
 }

@@ -17,7 +17,7 @@ const maxDepth = 32
 // is there twice (compared after unescaping), invalid UTF-8, anything that RFC 8259 does not allow. Numbers keep
 // their spelling as json.Number.
 func parseObject(data []byte) (map[string]any, error) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))
+	d := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))
 	if d.PeekKind() != '{' {
 		return nil, errors.New("not a JSON object")
 	}
@@ -106,7 +106,7 @@ func jsonError(err error) error {
 // mentionsIssuer is true where some top-level "iss" of a payload is one of the known ones. It is lenient where parseObject is
 // strict: a token of ours in a wrong spelling must be recognised, to be refused instead of being passed on as foreign.
 func mentionsIssuer(payload []byte, known func(string) bool) bool {
-	d := jsontext.NewDecoder(bytes.NewBuffer(payload), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := jsontext.NewDecoder(bytes.NewReader(payload), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
 		return false
 	}

@@ -20,8 +20,6 @@ type token struct {
 	// alg and kid are the header's, of which nothing else is used.
 	alg, kid string
 	claims   map[string]any
-	// payload is what claims were read from.
-	payload []byte
 	// digest is the SHA-256 of "header.payload".
 	digest [sha256.Size]byte
 }
@@ -58,7 +56,6 @@ func parseToken(raw string) (*token, error) {
 	if err := t.readHeader(fields); err != nil {
 		return nil, err
 	}
-	t.payload = payloadJSON
 	if t.claims, err = parseObject(payloadJSON); err != nil {
 		return nil, fmt.Errorf("its payload: %w", err)
 	}

@@ -160,7 +160,7 @@ func (v *Verifier) judge(ctx context.Context, raw string) (*verdict, *model.Deni
 	if denial != nil {
 		return nil, denial
 	}
-	keys, denial := i.authentic(ctx, t)
+	a, denial := i.authentic(ctx, t)
 	if denial != nil {
 		return nil, denial
 	}
@@ -168,10 +168,10 @@ func (v *Verifier) judge(ctx context.Context, raw string) (*verdict, *model.Deni
 	if denial != nil {
 		return nil, denial
 	}
-	if denial := checkForms(t.claims); denial != nil {
-		return nil, denial // after our own reading has looked for the better reason
+	if a.unread != nil {
+		return nil, model.Deny(model.CodeInvalidToken).Because(a.unread)
 	}
-	found.generation = keys.generation
+	found.generation = a.keys.generation
 	return found, nil
 }
 
