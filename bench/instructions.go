@@ -32,7 +32,6 @@ var counteds = []counted{
 	{"npm, list of texts", "internal/ecosystem/npm", "^BenchmarkWorst$/^texts$", "byte", 1 << 20, 4, 12},
 	{"npm, deep lists", "internal/ecosystem/npm", "^BenchmarkWorst$/^deep$", "byte", 1 << 20, 4, 12},
 	{"npm, escapes", "internal/ecosystem/npm", "^BenchmarkWorst$/^escapes$", "byte", 1 << 20, 4, 12},
-	{"base64 of an archive", "internal/ecosystem/npm", "^BenchmarkBase64$", "byte", 1 << 20, 4, 12},
 	{"line of the audit", "internal/audit", "^BenchmarkRecord$/^one_line$", "line", 1, 1000, 11000},
 }
 

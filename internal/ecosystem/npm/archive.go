@@ -7,15 +7,14 @@ import (
 	"encoding/hex"
 	"hash"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/upload"
 )
 
-// decoded is how much of an archive is decoded at once, in bytes.
-const decoded = 24 << 10
+// quantum is the number of digits of base64 that stand for whole bytes.
+const quantum = 4
 
 // archive decodes and hashes an archive while it flows.
 type archive struct {
@@ -25,33 +24,15 @@ type archive struct {
 	padded bool
 	done   bool
 	sums   *upload.Digest
-	short  hash.Hash // SHA-1; nil where it is not computed
-	long   hash.Hash // SHA-512; likewise
+	short  hash.Hash // SHA-1
+	long   hash.Hash // SHA-512
 	sink   io.Writer // takes the archive instead of the digests; nil: nobody does
 }
 
-func newArchive() *archive { return &archive{rest: make([]byte, 0, quantum)} }
-
-// begin chooses the digests: the strongest that is declared, and SHA-256, by which the archive is known. Where nothing was declared yet
-// it may be any. Installs compare the strongest too, and each digest takes as much time as all that a proxy does.
-func (a *archive) begin(integrity string) {
-	a.buf = make([]byte, decoded+pairRoom)
-	if a.sink != nil {
-		return
-	}
-	declares := func(name string) bool {
-		return slices.ContainsFunc(strings.Fields(integrity), func(one string) bool { return strings.HasPrefix(one, name+"-") })
-	}
-	switch {
-	case declares("sha512"):
-		a.long = sha512.New()
-		a.sums = upload.NewDigest(a.long)
-	case declares("sha256"):
-		a.sums = upload.NewDigest()
-	default:
-		a.short, a.long = sha1.New(), sha512.New() //nolint:gosec // as above
-		a.sums = upload.NewDigest(a.short, a.long)
-	}
+func newArchive() *archive {
+	a := &archive{rest: make([]byte, 0, quantum), buf: make([]byte, 24<<10), short: sha1.New(), long: sha512.New()} //nolint:gosec // as above
+	a.sums = upload.NewDigest(a.short, a.long)
+	return a
 }
 
 func (a *archive) write(p []byte) error {
@@ -68,7 +49,7 @@ func (a *archive) write(p []byte) error {
 	}
 	whole := len(p) / quantum * quantum
 	for rest := p[:whole]; len(rest) > 0; {
-		n := min(len(rest), base64.StdEncoding.EncodedLen(decoded))
+		n := min(len(rest), base64.StdEncoding.EncodedLen(len(a.buf)))
 		if err := a.decode(rest[:n]); err != nil {
 			return err
 		}
@@ -79,12 +60,12 @@ func (a *archive) write(p []byte) error {
 }
 
 // decode takes whole quanta. Padding ends the text, and spare bits must be zero: other decoders read on, or see other bytes.
-func (a *archive) decode(text []byte) error {
-	n, err := decodeBase64(a.buf, text)
+func (a *archive) decode(digits []byte) error {
+	n, err := base64.StdEncoding.Strict().Decode(a.buf, digits)
 	if err != nil || a.padded {
 		return notBase64()
 	}
-	a.padded = text[len(text)-1] == '='
+	a.padded = digits[len(digits)-1] == '='
 	a.size += int64(n)
 	if a.sink != nil {
 		_, err = a.sink.Write(a.buf[:n])
@@ -106,21 +87,21 @@ func notBase64() error {
 	return model.Deny(model.CodeMalformedUpload).Differ(atData, "something else", "base64 with padding")
 }
 
-// sum is the digest of that name in Subresource Integrity; nil for an unknown one, and for one that was not computed.
+// sum is the digest of that name in Subresource Integrity; nil for an unknown one.
 func (a *archive) sum(name string) []byte {
-	switch {
-	case name == "sha1" && a.short != nil:
+	switch name {
+	case "sha1":
 		return a.sums.Sum(a.short)
-	case name == "sha256":
+	case "sha256":
 		sum := a.sums.SHA256()
 		return sum[:]
-	case name == "sha512" && a.long != nil:
+	case "sha512":
 		return a.sums.Sum(a.long)
 	}
 	return nil
 }
 
-// check compares every declared digest that was computed, the strongest among them. One must be declared: it is what installs compare.
+// check compares every declared digest that is known. One must be declared: it is what installs compare.
 func (a *archive) check(integrity, shasum string) error {
 	checked := false
 	for one := range strings.FieldsSeq(integrity) {
@@ -135,7 +116,7 @@ func (a *archive) check(integrity, shasum string) error {
 		}
 		checked = true
 	}
-	if shasum != "" && a.short != nil {
+	if shasum != "" {
 		if got := hex.EncodeToString(a.sum("sha1")); !strings.EqualFold(got, shasum) {
 			return model.Deny(model.CodeDigestMismatch).Differ(atShasum, brief(shasum), got+", the digest of what was sent")
 		}

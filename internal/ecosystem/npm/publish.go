@@ -104,7 +104,6 @@ func (p *publish) Begin(path []string, kind jsonstream.Kind) (jsonstream.Mode, e
 		if path[1] != p.attachment {
 			return jsonstream.Skip, nil // a provenance bundle, which is text
 		}
-		p.archive.begin(p.integrity)
 	}
 	return mode, nil
 }
