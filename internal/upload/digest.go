@@ -2,23 +2,25 @@ package upload
 
 import (
 	"crypto/sha256"
-	"errors"
 	"hash"
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 const (
 	// besideAfter is how much is hashed in line; only larger files are worth another goroutine and its memory.
 	besideAfter = 1 << 20
-	// blockSize is how much is handed over at once.
-	blockSize = 128 << 10
+	// blockSize is how much is handed over at once, in bytes.
+	blockSize = 64 << 10
+	// depth is how many blocks there are: whoever writes runs ahead of a digest by as much as all but one of them.
+	depth = 6
 )
 
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
-// Digest computes digests of a file beside the goroutine that writes to it: while one block is hashed,
+// Digest computes digests of a file beside the goroutine that writes to it: while some blocks are hashed,
 // the next is collected. It is used by one goroutine at a time, and needs no end where an upload is given up.
 type Digest struct {
 	sum   hash.Hash // SHA-256
@@ -26,12 +28,12 @@ type Digest struct {
 	size  int64
 	alone bool // there is no second processor
 
-	// filling collects the block that is next; hashing belongs to the tasks until under is done.
-	filling, hashing *[blockSize]byte
-	filled           int
-	tasks            []func()
-	errs             []error // of the tasks, before under is waited for
-	under            sync.WaitGroup
+	filling *shared
+	lanes   []*lane
+	made    int
+	free    chan *shared
+	under   sync.WaitGroup // one for each block in each lane
+	failed  atomic.Pointer[error]
 }
 
 // NewDigest makes a digest. others are computed too, and asked for by Sum.
@@ -58,23 +60,21 @@ func (d *Digest) Beside(w io.Writer) { d.to = append(d.to, w) }
 func (d *Digest) Write(p []byte) (int, error) {
 	n := len(p)
 	d.size += int64(n)
-	if !digesting {
-		return n, nil
-	}
 	if d.alone || d.size <= besideAfter {
 		return n, d.inLine(p)
 	}
+	if err := d.failed.Load(); err != nil {
+		return 0, *err
+	}
 	for len(p) > 0 {
 		if d.filling == nil {
-			d.filling = blocks.Get().(*[blockSize]byte)
+			d.filling = d.room()
 		}
-		k := copy(d.filling[d.filled:], p)
-		d.filled += k
-		p = p[k:]
-		if d.filled == blockSize {
-			if err := d.handOver(); err != nil {
-				return 0, err
-			}
+		b := d.filling
+		k := copy(b.data[b.size:], p)
+		b.size += k
+		if p = p[k:]; b.size == blockSize {
+			d.handOver()
 		}
 	}
 	return n, nil
@@ -89,41 +89,110 @@ func (d *Digest) inLine(p []byte) error {
 	return nil
 }
 
-// handOver waits for the block under way and starts on the next, one goroutine for each that wants it.
-func (d *Digest) handOver() error {
-	if d.tasks == nil {
-		d.errs = make([]error, len(d.to))
-		for i, w := range d.to {
-			d.tasks = append(d.tasks, func() {
-				defer d.under.Done()
-				_, d.errs[i] = w.Write(d.hashing[:])
-			})
-		}
-	}
-	d.under.Wait()
-	if err := errors.Join(d.errs...); err != nil {
-		return err
-	}
-	d.filling, d.hashing, d.filled = d.hashing, d.filling, 0
-	d.under.Add(len(d.tasks))
-	for _, task := range d.tasks {
-		go task()
-	}
-	return nil
+// shared is a block that all lanes read.
+type shared struct {
+	data *[blockSize]byte
+	size int
+	left atomic.Int32 // lanes that have not read it
 }
 
-// settle hands over all that was written.
+// room is an empty block. It waits where all of them are under way.
+func (d *Digest) room() *shared {
+	if d.lanes == nil {
+		d.free = make(chan *shared, depth)
+		for _, w := range d.to {
+			l := &lane{digest: d, to: w}
+			l.work = l.run
+			d.lanes = append(d.lanes, l)
+		}
+	}
+	select {
+	case b := <-d.free:
+		return b
+	default:
+	}
+	if d.made == depth {
+		return <-d.free
+	}
+	d.made++
+	return &shared{data: blocks.Get().(*[blockSize]byte)}
+}
+
+// handOver gives the block to each lane.
+func (d *Digest) handOver() {
+	b := d.filling
+	d.filling = nil
+	b.left.Store(int32(len(d.lanes))) //nolint:gosec // a handful
+	d.under.Add(len(d.lanes))
+	for _, l := range d.lanes {
+		l.take(b)
+	}
+}
+
+// lane writes blocks to one of those who want them, in order. Its goroutine ends when there are none.
+type lane struct {
+	digest *Digest
+	to     io.Writer
+	work   func() // run, made once
+
+	mu      sync.Mutex
+	queue   [depth]*shared
+	first   int
+	length  int
+	running bool
+}
+
+func (l *lane) take(b *shared) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue[(l.first+l.length)%depth] = b
+	l.length++
+	if !l.running {
+		l.running = true
+		go l.work()
+	}
+}
+
+func (l *lane) next() *shared {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.length == 0 {
+		l.running = false
+		return nil
+	}
+	b := l.queue[l.first]
+	l.first, l.length = (l.first+1)%depth, l.length-1
+	return b
+}
+
+func (l *lane) run() {
+	d := l.digest
+	for b := l.next(); b != nil; b = l.next() {
+		if d.failed.Load() == nil {
+			if _, err := l.to.Write(b.data[:b.size]); err != nil {
+				failure := err // the address of err itself would cost an allocation for each block
+				d.failed.Store(&failure)
+			}
+		}
+		if b.left.Add(-1) == 0 {
+			b.size = 0
+			d.free <- b // never waits: there are no more of them
+		}
+		d.under.Done()
+	}
+}
+
+// settle hands over all that was written, and waits for it.
 func (d *Digest) settle() {
 	d.under.Wait()
-	if d.filled > 0 {
-		_ = d.inLine(d.filling[:d.filled]) // whoever is given it besides knows its own error
-		d.filled = 0
+	if d.filling != nil {
+		_ = d.inLine(d.filling.data[:d.filling.size]) // whoever is given it besides knows its own error
+		d.filling.size = 0
+		d.free <- d.filling
+		d.filling = nil
 	}
-	for _, b := range []**[blockSize]byte{&d.filling, &d.hashing} {
-		if *b != nil {
-			blocks.Put(*b)
-			*b = nil
-		}
+	for ; d.made > 0; d.made-- {
+		blocks.Put((<-d.free).data)
 	}
 }
 

@@ -16,8 +16,14 @@ import (
 func TestPull(t *testing.T) {
 	for _, size := range []int{0, 1, 1 << 20, 3<<20 + 12345} {
 		var got bytes.Buffer
-		p := upload.NewPull(func(r io.Reader) error {
+		p := upload.NewPull(func(r upload.Source) error {
+			if c, err := r.ReadByte(); err == nil {
+				got.WriteByte(c)
+			}
 			_, err := got.ReadFrom(r)
+			if _, end := r.ReadByte(); end == nil {
+				t.Error("a byte behind the end")
+			}
 			return err
 		})
 		d := upload.NewDigest()
@@ -43,7 +49,7 @@ func TestPull(t *testing.T) {
 func TestPullOfAReaderThatRefuses(t *testing.T) {
 	want := errors.New("refused")
 	for _, piece := range []int{1000, 300_000} { // in line and in blocks
-		p := upload.NewPull(func(r io.Reader) error {
+		p := upload.NewPull(func(r upload.Source) error {
 			_, _ = io.CopyN(io.Discard, r, int64(piece)+1)
 			return want
 		})
@@ -92,7 +98,7 @@ func TestADefectEndsOneUpload(t *testing.T) {
 	if _, err := io.ReadAll(s); code(err) != model.CodeInternal {
 		t.Errorf("the verdict: %v", err)
 	}
-	p := upload.NewPull(func(io.Reader) error { panic("a defect") })
+	p := upload.NewPull(func(upload.Source) error { panic("a defect") })
 	_, _ = p.Write(body(100))
 	if err := p.Finish(); code(err) != model.CodeInternal {
 		t.Errorf("Finish: %v", err)
@@ -144,7 +150,7 @@ func nobody(model.Target) error { return model.Deny(model.CodeNewPackage) }
 // TestPullThatIsGivenUp: its reader ends.
 func TestPullThatIsGivenUp(t *testing.T) {
 	ended := make(chan error)
-	p := upload.NewPull(func(r io.Reader) error {
+	p := upload.NewPull(func(r upload.Source) error {
 		_, err := io.Copy(io.Discard, r)
 		ended <- err
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -26,6 +27,11 @@ type Disk struct {
 	// Quota bounds all spools together; nil: nothing does.
 	Quota Quota
 }
+
+// spoolBlock is how much is written to disk at once, in bytes; a smaller body never is.
+const spoolBlock = 128 << 10
+
+var spoolBlocks = sync.Pool{New: func() any { return new([spoolBlock]byte) }}
 
 // Spooled is a whole body, judged before its first byte leaves: on disk, or in memory where it is small.
 type Spooled struct {
@@ -145,8 +151,8 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 	if err := s.begin(); err != nil {
 		return model.Target{}, err
 	}
-	block := blocks.Get().(*[blockSize]byte)
-	defer blocks.Put(block)
+	block := spoolBlocks.Get().(*[spoolBlock]byte)
+	defer spoolBlocks.Put(block)
 	for filled := 0; ; {
 		n, err := src.Read(block[filled:])
 		if n > 0 {
@@ -167,7 +173,7 @@ func (s *Spooled) take(src io.Reader, scanner Scanner, limit int64, named func(m
 		if err != nil {
 			return model.Target{}, cut(err)
 		}
-		if filled == blockSize {
+		if filled == spoolBlock {
 			if err := s.add(block[:], limit); err != nil {
 				return model.Target{}, err
 			}

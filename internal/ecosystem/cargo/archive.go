@@ -2,7 +2,6 @@ package cargo
 
 import (
 	"archive/tar"
-	"bufio"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/tarfile"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 const (
@@ -33,7 +33,7 @@ func (*protocol) Inspect(model.Operation, http.Header, model.Target, io.ReaderAt
 }
 
 // inspect looks into the crate: everything is in the folder that bears its name and version, and so does its manifest.
-func inspect(crate io.Reader, target model.Target) error {
+func inspect(crate upload.Source, target model.Target) error {
 	top := strings.TrimSuffix(target.File, extension)
 	manifest, err := readCrate(crate, top)
 	if err != nil {
@@ -52,9 +52,8 @@ func inspect(crate io.Reader, target model.Target) error {
 
 // readCrate reads the whole archive and returns the manifest. Everything that two readers of archives could take for different
 // files is refused: a second gzip member, records that rename an entry, links, and names that leave the top folder.
-func readCrate(file io.Reader, top string) (manifest []byte, err error) {
-	in := bufio.NewReaderSize(file, 128<<10)
-	packed, err := gzip.NewReader(in)
+func readCrate(file upload.Source, top string) (manifest []byte, err error) {
+	packed, err := gzip.NewReader(file)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +89,7 @@ func readCrate(file io.Reader, top string) (manifest []byte, err error) {
 	if err := onlyZeros(unpacked); err != nil {
 		return nil, limited(unpacked, err)
 	}
-	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+	if _, err := file.ReadByte(); !errors.Is(err, io.EOF) {
 		return nil, malformed("crate", "bytes behind its end", "one gzip member")
 	}
 	return manifest, nil

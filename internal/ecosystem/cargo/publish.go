@@ -108,7 +108,7 @@ func (p *publish) step(b []byte) (n int, err error) {
 // inspect begins to look into the crate, in the folder that the document names.
 func (p *publish) inspect() {
 	target := p.target
-	p.archive = upload.NewPull(func(r io.Reader) error { return inspect(r, target) })
+	p.archive = upload.NewPull(func(crate upload.Source) error { return inspect(crate, target) })
 	p.sum.Beside(p.archive)
 }
 
