@@ -59,6 +59,9 @@ func (d *Digest) Beside(w io.Writer) { d.to = append(d.to, w) }
 // Write takes the next piece, which may be overwritten afterwards. Its error is that of what was given to Beside: a digest never fails.
 func (d *Digest) Write(p []byte) (int, error) {
 	n := len(p)
+	if !digesting {
+		return n, nil
+	}
 	d.size += int64(n)
 	if d.alone || d.size <= besideAfter {
 		return n, d.inLine(p)
