@@ -86,7 +86,7 @@ func prepareNodes(t *testing.T, n int, reg *registry.Registry, lines ...string) 
 	}
 	storage := t.TempDir()
 	// Thousands of exchanges in a minute come from the one address of a test.
-	lines = append(lines, "limits {\n\texchanges_per_client off\n\texchanges_per_issuer off\n}")
+	lines = append([]string{"limits {\n\texchanges_per_client off\n\texchanges_per_issuer off\n}"}, lines...)
 	var nodes []*rig
 	for range n {
 		nodes = append(nodes, prepareRig(t, reg, withNode(balancer, storage, append([]string{fmt.Sprint("nodes ", n)}, lines...)...)))

@@ -37,6 +37,7 @@ var changing = []struct {
 	{regexp.MustCompile(`at byte \d+`), "at byte <N>"},
 	{regexp.MustCompile(`[0-9a-f]{20,}`), "<HEX>"},
 	{regexp.MustCompile(`(\S)   +`), "$1  "},
+	{regexp.MustCompile(`(?m)^(  <DIR>/\S+) +`), "$1  "}, // one blank where the folder's name is long
 }
 
 // TestStory tells each ecosystem's whole story to a golden file.
