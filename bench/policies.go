@@ -96,7 +96,7 @@ func (r *rig) writePolicies() error {
 
 func (r *rig) policyFile(n int) string { return filepath.Join(r.policies, fmt.Sprintf("%03d.yaml", n)) }
 
-// started is how long a side took from its start until it listened.
+// started is how long a side took from its start until it served.
 func started(_ context.Context, _ *rig, s *side) (outcome, error) {
 	return outcome{value: s.took.Seconds()}, nil
 }

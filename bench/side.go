@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,10 +24,10 @@ type side struct {
 	cmd   *exec.Cmd
 	out   bytes.Buffer
 	began time.Time
-	took  time.Duration // until it listened
+	took  time.Duration // until it served
 }
 
-// startSide runs a proxy that listens on addr, and waits until it does.
+// startSide runs a proxy that listens on addr, and waits until it serves.
 func startSide(ctx context.Context, name, addr, dir, program string, args ...string) (*side, error) {
 	s := &side{name: name, addr: addr, began: time.Now()}
 	s.cmd = exec.CommandContext(ctx, program, args...) //nolint:gosec // one that was built or looked up
@@ -45,14 +46,27 @@ func startSide(ctx context.Context, name, addr, dir, program string, args ...str
 		case err := <-ended:
 			return nil, fmt.Errorf("%s ended at once: %w\n%s", name, err, s.out.String())
 		case <-tick.C:
-			if conn, err := dial(ctx, addr); err == nil {
+			if serves(ctx, addr) {
 				s.took = time.Since(s.began)
-				return s, conn.Close()
+				return s, nil
 			}
 		}
 	}
 	s.stop()
-	return nil, fmt.Errorf("%s does not listen on %s after 30 s", name, addr)
+	return nil, fmt.Errorf("%s does not serve on %s after 30 s", name, addr)
+}
+
+// serves is true where something answers, and does not say that it is still starting.
+func serves(ctx context.Context, addr string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		return false
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	return res.Body.Close() == nil && res.StatusCode != http.StatusServiceUnavailable
 }
 
 func (s *side) stop() { _ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) }
