@@ -151,17 +151,9 @@ func (s *source) Issue(context.Context, model.Target, *model.Identity) (model.Cr
 // IssueFederated gives the access token of a job: for Azure Artifacts the same one for all that it does, for containers one that is good for
 // the repositories of the request; none for a read that names no package.
 func (s *source) IssueFederated(ctx context.Context, targets []model.Target, id *model.Identity, token model.IdentityToken) (model.Credential, error) {
-	if len(targets) == 0 || token.Empty() {
-		return model.Credential{}, errNoToken
-	}
-	if targets[0].Action == model.ActionRead && targets[0].Package == "" {
-		return model.Credential{}, nil
-	}
-	c, err := s.issue(ctx, targets, id, token)
-	if err != nil {
-		return model.Credential{}, fmt.Errorf("credential azure: %w", err)
-	}
-	return c, nil
+	return credential.IssueForJob(Kind.Name, errNoToken, targets, token, func() (model.Credential, error) {
+		return s.issue(ctx, targets, id, token)
+	})
 }
 
 func (s *source) issue(ctx context.Context, targets []model.Target, id *model.Identity, token model.IdentityToken) (model.Credential, error) {
