@@ -22,6 +22,7 @@ import (
 	"github.com/trustpub/trustpub/integration/redisserver"
 	"github.com/trustpub/trustpub/integration/registry"
 	"github.com/trustpub/trustpub/internal/demo/issuer"
+	"github.com/trustpub/trustpub/internal/model"
 )
 
 // subject is a gateway's configuration that the doctor looks at, whole as long as nobody breaks it.
@@ -363,6 +364,8 @@ func TestDoctorBesideTheGateway(t *testing.T) {
 	r := newRig(t, "devpi")
 	first, second := newWheel(t, "acme-widget", "1.0"), newWheel(t, "acme-widget", "1.1")
 	ok(t, r.upload(t, bearer(r.identity(nil)), first.form()))
+	// The last line about an upload is written after the answer has left.
+	r.await(t, "outcome of the upload", func(e model.Event) bool { return e.Kind == model.EventOutcome && e.Result == "stored" })
 	tree := func() map[string]int64 {
 		sizes := map[string]int64{}
 		err := filepath.WalkDir(r.gw.Dir, func(path string, d fs.DirEntry, err error) error {
