@@ -36,6 +36,32 @@ func codes(r *Report) []string {
 // with replaces parts of the base, which is clean as it is.
 func with(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(base) }
 
+// TestMay: a finding says what the policy grants, and not more.
+func TestMay(t *testing.T) {
+	const owner = `repository_owner_id: "222"`
+	anyRun := with("environment: release\n        ref_protected: \"true\"", "ref: \"refs/heads/*\"")
+	for name, tc := range map[string]struct{ text, actions, want string }{
+		"nothing said":            {anyRun, "", "so a run of any branch may publish"},
+		"publish beside the rest": {anyRun, "[tag, read, publish]", "so a run of any branch may publish"},
+		"read":                    {anyRun, "[read]", "so a run of any branch may read"},
+		"two":                     {anyRun, "[tag, read]", "so a run of any branch may read and tag"},
+		"three":                   {anyRun, "[tag, yank, read]", "so a run of any branch may read, yank and tag"},
+		"an owner":                {with("repository: acme/widget\n        "+owner, "repository_owner: acme\n        "+owner) + "    allow_unpinned: true\n", "[read]", "so all of the owner's repositories may read"},
+		"pull requests":           {with("    publisher", "    events: [pull_request]\n    publisher"), "[read]", `event "pull_request": runs for pull requests may read`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := Options{Now: clock, Registries: map[string]string{"internal-pypi": "npm"}}
+			if tc.actions != "" {
+				tc.text = strings.Replace(tc.text, "    publisher", "    actions: "+tc.actions+"\n    publisher", 1)
+			}
+			got := Check(map[string]string{"policies.yaml": tc.text}, opts)
+			if len(got.Findings) != 1 || !strings.HasSuffix(got.Findings[0].Message, tc.want) {
+				t.Errorf("got %+v, expected one finding that ends in %q", got.Findings, tc.want)
+			}
+		})
+	}
+}
+
 func TestFindings(t *testing.T) {
 	const owner = `repository_owner_id: "222"`
 	oidc := func(publisher string) string {
@@ -76,6 +102,7 @@ func TestFindings(t *testing.T) {
 		{"claims in a text only", base + "    when: target.version != \"claims\"\n", []string{"11 when_ignores_claims"}},
 		{"claims of something else", base + "    when: target.version != \"\" && {\"claims\":true}.claims\n", []string{"11 when_ignores_claims"}},
 		{"two owners by name", base + second(with("acme/widget\n", "other/widget\n", owner, "repository_id: \"9\"")), []string{"13 overlapping_owners"}},
+		{"two owners of whom one only reads", base + second(with("acme/widget\n", "other/widget\n", owner, "repository_id: \"9\"", "    publisher", "    actions: [read]\n    publisher")), []string{}},
 		{"one owner by name and id", base + second(with("acme/widget\n", "acme/second\n", owner, "repository_id: \"9\"")), []string{}},
 		{"patterns that meet", with("[acme-widget]", `["acme-*"]`) + second(with("[acme-widget]", `["acme-widget-*"]`, "acme/widget\n", "other/x\n", `"222"`, `"9"`)), []string{"13 overlapping_owners"}},
 		{"patterns that do not meet", with("[acme-widget]", `["acme-*-a"]`) + second(with("[acme-widget]", `["acme-*-b"]`, "acme/widget\n", "other/x\n", `"222"`, `"9"`)), []string{}},

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/trustpub/trustpub/policies"
@@ -47,17 +48,18 @@ func (o owner) differs(other owner) bool {
 }
 
 // overlappingOwners reports each policy once that shares a package with one of another owner: of a name and a pattern the
-// name, of a smaller and a larger pattern the smaller one, of two that are alike the later one.
+// name, of a smaller and a larger pattern the smaller one, of two that are alike the later one. A policy that only reads shares nothing.
 func overlappingOwners(p *pass) {
-	owners := make([]owner, len(p.policies))
-	for i, one := range p.policies {
+	all := slices.DeleteFunc(slices.Clone(p.policies), (*policy).onlyReads)
+	owners := make([]owner, len(all))
+	for i, one := range all {
 		owners[i] = one.owner()
 	}
-	idx := newByPackage(p.policies, func(i int) owner { return owners[i] })
-	for i, in := range p.policies {
+	idx := newByPackage(all, func(i int) owner { return owners[i] })
+	for i, in := range all {
 		if pkg, other, found := conflict(idx, in, i, owners[i]); found {
 			p.report(in, pkg.Position, "", "package %q is also published by another owner, with policy %s (%s:%d)",
-				pkg.Pattern, p.policies[other].Name, p.policies[other].File, p.policies[other].Line)
+				pkg.Pattern, all[other].Name, all[other].File, all[other].Line)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -50,6 +51,27 @@ type policy struct {
 
 func newPolicy(p *policies.Policy) *policy {
 	return &policy{Policy: p, fields: p.Fields(), grants: p.Grants()}
+}
+
+// may says what the policy lets its publisher do. Publishing says it for all that comes with it.
+func (p *policy) may() string {
+	list := p.Actions()
+	if slices.Contains(list, policies.ActionPublish) {
+		return string(policies.ActionPublish)
+	}
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = string(a)
+	}
+	if last := len(words) - 1; last > 0 {
+		return strings.Join(words[:last], ", ") + " and " + words[last]
+	}
+	return strings.Join(words, "")
+}
+
+// onlyReads is true where the policy lets its publisher change nothing.
+func (p *policy) onlyReads() bool {
+	return slices.Equal(p.Actions(), []policies.Action{policies.ActionRead})
 }
 
 // field finds a field of the publisher by its name.

@@ -112,7 +112,7 @@ func noRepository(p *pass, in *policy) {
 	}
 	for i := range in.fields {
 		if f := &in.fields[i]; (f.Names == "owner" || f.Stable == "owner") && !in.ownPackagesOnly() {
-			p.report(in, f.Position, "", "the publisher names an owner and no repository, so all of the owner's repositories may publish")
+			p.report(in, f.Position, "", "the publisher names an owner and no repository, so all of the owner's repositories may %s", in.may())
 			return
 		}
 	}

@@ -52,7 +52,7 @@ var runRules = []Rule{
 func pullRequestTrigger(p *pass, in *policy) {
 	triggers(p, in, func(event string) string {
 		if strings.Contains(event, "pull_request") || strings.Contains(event, "merge_request") || event == "pr" {
-			return "event %q: runs for pull requests may publish"
+			return "event %q: runs for pull requests may " + in.may()
 		}
 		return ""
 	})
@@ -153,7 +153,7 @@ func anyBranch(p *pass, in *policy) {
 	if named || holds(in.gate(provider.GateProtectedEnvironment)) || in.refs() {
 		return
 	}
-	p.report(in, in.At("publisher"), "", "the policy asks for no environment, tag, ref or protection, so a run of any branch may publish")
+	p.report(in, in.At("publisher"), "", "the policy asks for no environment, tag, ref or protection, so a run of any branch may %s", in.may())
 }
 
 // madeOnUse are the providers whose platform makes an environment, unprotected, when a job first names it.
