@@ -259,7 +259,7 @@ func TestNexusFiles(t *testing.T) {
 		"one that is not there":   {false, func(t *testing.T, n *nexus) []string { return n.making(t, "absent") }, model.CodeCredentialUnavailable},
 		"one that only reads":     {false, func(t *testing.T, n *nexus) []string { return n.making(t, "read") }, model.CodeUpstreamRefusedCredential},
 		"a user token":            {true, func(t *testing.T, n *nexus) []string { return n.making(t, "publish", "user_token") }, ""},
-		"a password, not a token": {true, func(t *testing.T, n *nexus) []string { return n.making(t, "publish") }, model.CodeUpstreamUnavailable}, // asked whether the file is there
+		"a password, not a token": {true, func(t *testing.T, n *nexus) []string { return n.making(t, "publish") }, model.CodeUpstreamRefusedCredential}, // asked whether the file is there
 		"tokens are off":          {false, func(t *testing.T, n *nexus) []string { return n.making(t, "publish", "user_token") }, model.CodeCredentialUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -127,10 +127,14 @@ func (t *transaction) vacant(in *incoming, u *url.URL, cred model.Credential) er
 	case answer.status == http.StatusNotFound || answer.status == http.StatusGone:
 		return nil
 	case answer.status/100 != 2:
-		if cred.Refused != nil && (answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden) {
-			cred.Refused()
+		cause := fmt.Errorf("whether the file exists: %w", statusError(answer.status))
+		if len(cred.Header) > 0 && (answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden) {
+			if cred.Refused != nil {
+				cred.Refused()
+			}
+			return model.Deny(model.CodeUpstreamRefusedCredential).Because(cause)
 		}
-		return model.Deny(model.CodeUpstreamUnavailable).Because(fmt.Errorf("whether the file exists: %w", statusError(answer.status)))
+		return model.Deny(model.CodeUpstreamUnavailable).Because(cause)
 	}
 	if t.op.Same && in.same != nil {
 		// The same question for the bytes: an error, or an answer that has none, is no sameness.

@@ -115,7 +115,9 @@ func TestOnce(t *testing.T) {
 		{"something is", http.StatusOK, model.CodeAlreadyExists},
 		{"the answer can't be told", http.StatusInternalServerError, model.CodeUpstreamUnavailable},
 		{"the question is redirected", http.StatusFound, model.CodeUpstreamUnavailable},
-		{"the question is refused", http.StatusForbidden, model.CodeUpstreamUnavailable},
+		{"the question is refused", http.StatusForbidden, model.CodeUpstreamRefusedCredential},
+		{"the question wants another credential", http.StatusUnauthorized, model.CodeUpstreamRefusedCredential},
+		{"the question is one too many", http.StatusTooManyRequests, model.CodeUpstreamUnavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := open(t, once)

@@ -162,4 +162,10 @@ func TestRefusedCredentialIsReported(t *testing.T) {
 	if source.refused != 1 {
 		t.Errorf("got %d reports, expected 1", source.refused)
 	}
+	h = open(t, once, withSource(source)) // the question before the upload is refused in the same way
+	h.upstream.behave(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	h.refused(h.publish(upload{token: h.identity()}), http.StatusBadGateway, model.CodeUpstreamRefusedCredential)
+	if source.refused != 2 {
+		t.Errorf("got %d reports, expected 2", source.refused)
+	}
 }
