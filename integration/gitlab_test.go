@@ -21,6 +21,9 @@ const (
 	gitlabURL     = "TRUSTPUB_GITLAB_URL"
 	gitlabToken   = "TRUSTPUB_GITLAB_TOKEN"
 	gitlabProject = "TRUSTPUB_GITLAB_PROJECT"
+	// For containers: the base URL of their registry, and the path of the project.
+	gitlabRegistry = "TRUSTPUB_GITLAB_REGISTRY"
+	gitlabPath     = "TRUSTPUB_GITLAB_PATH"
 )
 
 // gitlab is the one under test; contract is nil for a live one.
@@ -90,7 +93,7 @@ func (g *gitlab) spent(t *testing.T, r *rig, uploads int, allowed ...string) {
 	writes := 0
 	for _, token := range g.contract.Made() {
 		scopes := strings.Join(token.Scopes, " ")
-		if scopes != "read_package_registry" {
+		if scopes != "read_package_registry" && scopes != "read_registry" {
 			writes++
 			if scopes != strings.Join(allowed, " ") {
 				t.Errorf("a deploy token has the scopes %q, expected %q", scopes, allowed)
@@ -186,4 +189,87 @@ func TestGitLabFiles(t *testing.T) {
 		}
 	})
 	g.spent(t, r, 1, "read_package_registry", "write_package_registry")
+}
+
+// imageTags are the tags of the project's containers whose name has this word, with their digests.
+func (g *gitlab) imageTags(ctx context.Context, word string) (map[string]string, error) {
+	at := "/api/v4/projects/" + g.project + "/registry/repositories"
+	var repositories []struct {
+		ID   int64
+		Path string
+		Tags []struct{ Name string }
+	}
+	if err := g.read(ctx, at+"?per_page=100&tags=true", &repositories); err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for _, repository := range repositories {
+		for _, tag := range repository.Tags {
+			var shown struct{ Digest string }
+			if err := g.read(ctx, fmt.Sprintf("%s/%d/tags/%s", at, repository.ID, tag.Name), &shown); err != nil {
+				return nil, err
+			}
+			if strings.Contains(repository.Path, word) {
+				files[repository.Path+":"+tag.Name] = shown.Digest
+			}
+		}
+	}
+	return files, nil
+}
+
+// TestGitLabContainers pushes with crane and skopeo, and pulls: each repository with a bearer token of GitLab's realm that is good for nothing else.
+func TestGitLabContainers(t *testing.T) {
+	t.Parallel()
+	g := newGitLab(t)
+	path, registry := "acme/packages", g.url
+	if g.live {
+		path, registry = setting(t, gitlabPath), strings.TrimRight(setting(t, gitlabRegistry), "/")
+		g.addr = bridge(t, registry)
+	} else {
+		g.contract.Path = path
+	}
+	word := random(4)
+	image, other := path+"/widget-"+word, path+"/gadget-"+word
+	lines := []string{"token " + secretFile(t, g.secret), "project " + g.project, "registry " + registry}
+	r := g.rig(t, "gitlab", "oci", "/v2/", image, lines, func(ctx context.Context) (map[string]string, error) { return g.imageTags(ctx, word) })
+	for tag, push := range map[string]func(client.Home, context.Context, string, string, string) (client.Result, error){"1.0": client.Home.Crane, "1.1": client.Home.Skopeo} {
+		got, err := push(r.home(nil), t.Context(), r.site.Host(), r.identity(nil), image+":"+tag)
+		if err != nil || got.Code != 0 {
+			t.Fatalf("%s: %v, exit status %d\n%s", tag, err, got.Code, got.Output)
+		}
+		if r.files()[image+":"+tag] == "" {
+			t.Errorf("GitLab holds %v, expected %s:%s", r.paths(), image, tag)
+		}
+	}
+	got, err := r.home(nil).CraneRun(t.Context(), r.site.Host(), r.identity(nil), "manifest", r.site.Host()+"/"+image+":1.1")
+	if err != nil || got.Code != 0 || !strings.Contains(got.Output, `"layers"`) {
+		t.Errorf("a pull: %v, exit status %d\n%s", err, got.Code, got.Output)
+	}
+	r.unchanged(t, func() {
+		for name, tc := range map[string]struct{ password, image, want string }{
+			"another repository": {r.identity(nil), other + ":1.0", string(model.CodeNoMatchingPolicy)},
+			"another publisher":  {r.identity(otherRepository), image + ":2.0", string(model.CodeNoMatchingPolicy)},
+			"a tag that exists":  {r.identity(nil), image + ":1.0", string(model.CodeAlreadyExists)},
+			"a stolen token":     {g.secret, image + ":2.0", ""},
+		} {
+			if got, err := r.home(nil).Crane(t.Context(), r.site.Host(), tc.password, tc.image); err != nil || got.Code == 0 || !strings.Contains(got.Output, tc.want) {
+				t.Errorf("%s: %v, exit status %d, expected %s\n%s", name, err, got.Code, tc.want, got.Output)
+			}
+		}
+		refused(t, r.send(t, http.MethodDelete, "/v2/"+image+"/manifests/1.0", bearer(r.identity(nil)), nil), http.StatusForbidden, model.CodeNoMatchingPolicy)
+	})
+	g.spent(t, r, 1, "read_registry", "write_registry")
+	if g.live {
+		return
+	}
+	if asked := g.contract.Auths(); asked == 0 || asked > 4 {
+		t.Errorf("the realm was asked %d times, expected once for what is pushed and once for what is pulled", asked)
+	}
+	for _, header := range g.contract.Seen() {
+		for _, action := range []string{"pull", "push"} {
+			if g.contract.Granted(header, other, action) || g.contract.Granted(header, path, action) {
+				t.Errorf("a token of a request is good for another repository (%s)", action)
+			}
+		}
+	}
 }

@@ -1,5 +1,6 @@
-// Package gitlab is a server that keeps the contract of GitLab as its documentation states it, for tests: the API of deploy tokens of one project, and the
-// project's packages, which are judged by them. What is not documented it refuses.
+// Package gitlab is a server that keeps the contract of GitLab as its documentation and its sources state it, for tests: the API of deploy tokens of one
+// project, the project's packages, which are judged by them, and its containers, which are judged by the tokens of its token realm. What is not documented it
+// refuses.
 package gitlab
 
 import (
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/trustpub/trustpub/integration/registry/images"
 )
 
 // Server is one GitLab with one project.
@@ -22,17 +25,26 @@ type Server struct {
 	// Project is the path of the project, Secrets are the access tokens of its maintainer.
 	Project string
 	Secrets []string
+	// Path is the project's, with which the names of its images begin; empty: Project. Realm is the one that the registry of containers names; empty: this one.
+	Path, Realm string
+	// Grant alters what a token of the realm is good for; may be nil.
+	Grant func([]Access) []Access
 	// Now is the clock.
 	Now func() time.Time
 	// Change alters the answer about a new token, for what must be noticed.
 	Change func(answer map[string]any)
 
-	mu     sync.Mutex
-	last   int64
-	tokens []Token
-	made   []Token
-	calls  int
-	files  []file
+	images *images.Store
+
+	mu           sync.Mutex
+	last         int64
+	tokens       []Token
+	made         []Token
+	calls, auths int
+	files        []file
+	bearers      map[string]bearer
+	repositories []string // of containers
+	seen         []http.Header
 }
 
 // Token is one with what it may do.
@@ -46,27 +58,42 @@ type Token struct {
 }
 
 // New makes one that nobody serves yet.
-func New() *Server { return &Server{Now: time.Now} }
+func New() *Server {
+	c := &Server{Now: time.Now, bearers: map[string]bearer{}}
+	c.images = c.newImages()
+	return c
+}
 
 // scopes are all of those that concern packages and images.
 var scopes = []string{"read_registry", "write_registry", "read_package_registry", "write_package_registry"}
 
-// ServeHTTP has the calls about deploy tokens, and the packages.
+// ServeHTTP has the calls about deploy tokens, the packages, the token realm and the containers.
 func (c *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, c.Base+"/v2/") {
+		http.StripPrefix(c.Base, c.images).ServeHTTP(w, r)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if r.URL.Path == c.Base+"/jwt/auth" {
+		c.auth(w, r)
+		return
+	}
 	path, found := strings.CutPrefix(r.URL.EscapedPath(), c.Base+"/api/v4/projects/"+url.PathEscape(c.Project)+"/")
 	rest, isToken := strings.CutPrefix(path, "deploy_tokens")
 	list, isPackages := strings.CutPrefix(path, "packages")
+	repositories, isRegistry := strings.CutPrefix(path, "registry/repositories")
 	switch {
 	case !found:
 		problem(w, http.StatusNotFound, "404 Project Not Found")
 	case isPackages && strings.Trim(list, "0123456789/") != "" && !strings.HasSuffix(list, "/package_files"):
 		c.packages(w, r, strings.TrimPrefix(list, "/"))
-	case !isToken && !isPackages:
+	case !isToken && !isPackages && !isRegistry:
 		problem(w, http.StatusNotFound, "404 Not Found")
 	case !slices.Contains(c.Secrets, r.Header.Get("Private-Token")) || r.Header.Get("Authorization") != "":
 		problem(w, http.StatusUnauthorized, "401 Unauthorized")
+	case isRegistry:
+		c.registries(w, r, repositories)
 	case isPackages:
 		c.listing(w, r, strings.TrimPrefix(list, "/"))
 	default:
@@ -133,12 +160,23 @@ func (c *Server) create(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusCreated, a)
 }
 
+func random(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// Tick replaces the clock.
+func (c *Server) Tick(now func() time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Now = now
+}
+
 // add keeps a token; the lock is held.
 func (c *Server) add(m Token) Token {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b)
 	c.last++
-	m.id, m.Secret = c.last, "gldt-"+hex.EncodeToString(b)
+	m.id, m.Secret = c.last, "gldt-"+random(16)
 	c.tokens = append(c.tokens, m)
 	return m
 }

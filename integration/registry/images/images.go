@@ -30,7 +30,7 @@ type Store struct {
 	// May says whether a request may act on a repository: 200, or what refuses it. It is asked before anything is kept or shown.
 	May func(r *http.Request, repository, action string) int
 	// Challenge is sent with a 401.
-	Challenge string
+	Challenge func(*http.Request) string
 
 	mu    sync.Mutex
 	files map[string][]byte // blobs and manifests, by repository and digest or tag
@@ -80,7 +80,7 @@ func (s *Store) may(w http.ResponseWriter, r *http.Request, repository, action s
 	case http.StatusOK:
 		return true
 	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", s.Challenge)
+		w.Header().Set("WWW-Authenticate", s.Challenge(r))
 		refuse(w, status, "UNAUTHORIZED")
 	default:
 		refuse(w, status, "DENIED")
@@ -203,4 +203,20 @@ func (s *Store) Tags(repository string) []string {
 		}
 	}
 	return tags
+}
+
+// Digest is that of a tag's manifest; empty where there is none.
+func (s *Store) Digest(repository, tag string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	content, there := s.files[repository+"@"+tag]
+	if !there {
+		return ""
+	}
+	return digestOf(content)
+}
+
+// Challenge is the same one for every request.
+func Challenge(text string) func(*http.Request) string {
+	return func(*http.Request) string { return text }
 }

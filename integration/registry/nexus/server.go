@@ -79,7 +79,7 @@ func New() *Server {
 			"raw-one": {{Raw, "acme-widget/", "browse read add edit"}},
 		},
 	}
-	s.images = &images.Store{Challenge: `BASIC realm="Sonatype Nexus Repository Manager"`, May: s.mayImage}
+	s.images = &images.Store{Challenge: images.Challenge(`BASIC realm="Sonatype Nexus Repository Manager"`), May: s.mayImage}
 	return s
 }
 

@@ -78,7 +78,7 @@ func New(w *Workloads) *Server {
 		keys:  map[string]apiKey{},
 	}
 	// 401 without a credential, 403 where the rules say no.
-	s.images = &images.Store{Challenge: `Basic realm="Authorization Required"`, May: func(r *http.Request, repository, action string) int {
+	s.images = &images.Store{Challenge: images.Challenge(`Basic realm="Authorization Required"`), May: func(r *http.Request, repository, action string) int {
 		switch user := s.UserOf(r.Header); {
 		case user == "":
 			return http.StatusUnauthorized

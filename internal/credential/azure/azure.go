@@ -56,9 +56,8 @@ const (
 )
 
 var (
-	guid       = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	loginHost  = regexp.MustCompile(registryLabels + registryPort)
-	repository = regexp.MustCompile(`^[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
+	guid      = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	loginHost = regexp.MustCompile(registryLabels + registryPort)
 )
 
 // ecosystems are those that have a place in Azure; all but containers are in Azure Artifacts.
@@ -181,32 +180,13 @@ func (s *source) issue(ctx context.Context, targets []model.Target, id *model.Id
 
 // scopes are what a container registry's token must be good for, one for each repository; none for Azure Artifacts, which has no such.
 func (s *source) scopes(targets []model.Target) ([]string, error) {
-	var scopes []string
+	if s.ecosystem == containers {
+		return credential.RepositoryScopes(s.registry, targets)
+	}
 	for _, t := range targets {
 		if t.Registry != s.registry {
 			return nil, fmt.Errorf("registry is %q, expected %q", t.Registry, s.registry)
 		}
-		if s.ecosystem != containers {
-			continue
-		}
-		if !repository.MatchString(t.Package) {
-			return nil, fmt.Errorf("the token can't be narrowed: the repository is %q, which a scope would read in another way", model.OneLine(t.Package, 100))
-		}
-		scope := "repository:" + t.Package + ":" + rights(t.Action)
-		if !slices.Contains(scopes, scope) {
-			scopes = append(scopes, scope)
-		}
 	}
-	return scopes, nil
-}
-
-// rights are the words of an action in a scope.
-func rights(action model.Action) string {
-	switch action {
-	case model.ActionRead:
-		return "pull"
-	case model.ActionDelete, model.ActionYank:
-		return "pull,delete"
-	}
-	return "pull,push"
+	return nil, nil
 }

@@ -161,7 +161,7 @@ func (s *source) IssueAll(_ context.Context, targets []model.Target, _ *model.Id
 	}
 	for _, target := range targets {
 		if target.Package != "" {
-			c.Access = append(c.Access, access{Type: "repository", Name: target.Package, Actions: actions(target.Action)})
+			c.Access = append(c.Access, access{Type: "repository", Name: target.Package, Actions: credential.RepositoryActions(target.Action)})
 		}
 	}
 	payload, err := json.Marshal(c)
@@ -179,17 +179,6 @@ func (s *source) IssueAll(_ context.Context, targets []model.Target, _ *model.Id
 	cred := model.Bearer(token)
 	cred.Expiry = now.Add(Lifetime)
 	return cred, nil
-}
-
-// actions are what the registry calls an action of ours.
-func actions(action model.Action) []string {
-	switch action {
-	case model.ActionRead:
-		return []string{"pull"}
-	case model.ActionDelete:
-		return []string{"pull", "delete"}
-	}
-	return []string{"pull", "push"}
 }
 
 // signer is that of a key, made anew only where the file holds another one.

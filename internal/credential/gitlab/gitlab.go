@@ -1,5 +1,6 @@
-// Package gitlab is the credential source for GitLab's package registry. For each request it makes a deploy token of the
-// project that may do nothing but write (for a read: read) packages, and revokes it as soon as the request is over.
+// Package gitlab is the credential source for GitLab's package registry, and for its registry of containers. For each request it makes a
+// deploy token of the project that may do nothing but write (for a read: read) packages, and revokes it as soon as the request is over. For
+// containers it shows such a token to GitLab's token realm, for a bearer token of the repositories of the request.
 //
 // A deploy token ends at a midnight, and covers a whole project: its name carries the time after which it is an orphan.
 package gitlab
@@ -41,6 +42,11 @@ type Config struct {
 	Token model.Secret `json:"token"`
 	// Project is the number or the path of the project: `project acme/packages`. Default: from the public URL.
 	Project string `json:"project,omitempty"`
+	// Registry is where the gateway reaches the registry of containers: `registry https://registry.internal.example.com`. Required for
+	// containers, and for nothing else.
+	Registry string `json:"registry,omitempty"`
+	// Realm is the token realm that the registry of containers names: `realm https://gitlab.example.com/jwt/auth`. Default: URL and /jwt/auth.
+	Realm string `json:"realm,omitempty"`
 	// CA is a PEM file with the certificate authority of GitLab's own certificate: `ca FILE`. Default: the system's.
 	CA string `json:"ca,omitempty"`
 	// Lifetime is the longest time a token is left alone: one that is still there afterwards is revoked. Default: 15m.
@@ -67,12 +73,16 @@ var (
 	_ credential.Carrier = (*source)(nil)
 )
 
-// ecosystems are those that GitLab takes deploy tokens for. Its registry of containers takes none but the tokens of its own realm.
-var ecosystems = []string{"pypi", "npm", "maven", "nuget", "rubygems", "generic"}
+// ecosystems are those that GitLab takes deploy tokens for: packages as they stand, containers by way of its token realm.
+var ecosystems = []string{"pypi", "npm", "maven", "nuget", "rubygems", "generic", ecosystemOCI}
 
 // Provision checks the configuration. A secret that can't be read yet is a warning: it is read again at each use.
 func (c *Config) Provision(env credential.Env) (credential.Source, error) {
-	s, err := c.source(env)
+	made, err := c.source(env)
+	var s credential.Source = made
+	if err == nil && env.Ecosystem == ecosystemOCI {
+		s, err = c.containers(made, env)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("credential gitlab of registry %q: %w", env.Registry, err)
 	}
@@ -86,6 +96,11 @@ var projectName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_]
 func (c *Config) source(env credential.Env) (*source, error) {
 	if !slices.Contains(ecosystems, env.Ecosystem) {
 		return nil, fmt.Errorf("the registry's ecosystem is %q, expected one that GitLab takes deploy tokens for: %s", env.Ecosystem, strings.Join(ecosystems, ", "))
+	}
+	for field, given := range map[string]string{"registry": c.Registry, "realm": c.Realm} {
+		if given != "" && env.Ecosystem != ecosystemOCI {
+			return nil, fmt.Errorf("%s does nothing here: it goes with containers, and the registry's ecosystem is %s", field, env.Ecosystem)
+		}
 	}
 	base, err := mintapi.CheckURL(c.URL, "https://gitlab.internal.example.com")
 	if err != nil {
@@ -159,8 +174,7 @@ func (s *source) issue(ctx context.Context, target model.Target) (model.Credenti
 	if err != nil {
 		return model.Credential{}, err
 	}
-	expires := s.now().Add(s.lifetime).UTC().Truncate(time.Second)
-	made, err := s.api.create(ctx, mintapi.TemporaryName(expires), scopes, midnightAfter(expires))
+	made, expires, err := s.make(ctx, scopes)
 	if err != nil {
 		return model.Credential{}, err
 	}
@@ -172,8 +186,17 @@ func (s *source) issue(ctx context.Context, target model.Target) (model.Credenti
 		}
 		return nil
 	}
-	s.sweeper.Sweep(ctx, s.now(), s.lifetime, mintapi.Account[int64]{List: s.api.list, Remove: s.api.remove, Logger: s.logger})
 	return c, nil
+}
+
+// make makes a deploy token with these scopes, and revokes what others have left.
+func (s *source) make(ctx context.Context, scopes []string) (made token, expires time.Time, err error) {
+	expires = s.now().Add(s.lifetime).UTC().Truncate(time.Second)
+	if made, err = s.api.create(ctx, mintapi.TemporaryName(expires), scopes, midnightAfter(expires)); err != nil {
+		return token{}, time.Time{}, err
+	}
+	s.sweeper.Sweep(ctx, s.now(), s.lifetime, mintapi.Account[int64]{List: s.api.list, Remove: s.api.remove, Logger: s.logger})
+	return made, expires, nil
 }
 
 // midnightAfter is the first midnight of UTC that is not before a moment: the days that deploy tokens end with.
@@ -186,11 +209,14 @@ func midnightAfter(t time.Time) time.Time {
 }
 
 // asked are the ecosystems in which a publish reads too: the gateway asks whether a file is there.
-var asked = []string{"maven", "generic"}
+var asked = []string{"maven", "generic", ecosystemOCI}
 
 // scopes are those that an action needs, in alphabetical order. No deploy token deletes.
 func (s *source) scopes(action model.Action) ([]string, error) {
-	const read, write = "read_package_registry", "write_package_registry"
+	read, write := "read_package_registry", "write_package_registry"
+	if s.ecosystem == ecosystemOCI {
+		read, write = "read_registry", "write_registry"
+	}
 	switch action {
 	case model.ActionRead:
 		return []string{read}, nil

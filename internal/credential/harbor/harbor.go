@@ -135,7 +135,8 @@ func (s *source) issue(ctx context.Context, target model.Target) (model.Credenti
 	}
 	started := s.now()
 	expires := started.Add(s.lifetime).Truncate(time.Second)
-	made, err := s.api.create(ctx, mintapi.TemporaryName(expires), project, actions(target.Action), started)
+	// Harbor gives push along with pull only.
+	made, err := s.api.create(ctx, mintapi.TemporaryName(expires), project, credential.RepositoryActions(target.Action), started)
 	if err != nil {
 		return model.Credential{}, err
 	}
@@ -152,17 +153,6 @@ func (s *source) issue(ctx context.Context, target model.Target) (model.Credenti
 	}
 	s.sweep(ctx, project)
 	return c, nil
-}
-
-// actions are what a robot may do with the repositories of its project. Harbor gives push along with pull only.
-func actions(action model.Action) []string {
-	switch action {
-	case model.ActionRead:
-		return []string{"pull"}
-	case model.ActionDelete:
-		return []string{"pull", "delete"}
-	}
-	return []string{"pull", "push"}
 }
 
 // sweep deletes the robots of a project that a crash or a failed deletion has left.

@@ -174,6 +174,8 @@ type Call struct {
 	Expect []int
 	// Read takes the answer of a success; its error must not quote it. JSON(&v) reads one document. Nil: the answer says nothing.
 	Read func(answer []byte) error
+	// Look takes the header of a success, before Read, with the same rule for its error; may be nil.
+	Look func(header http.Header) error
 	// Hint says what a status means here, for the error; may be nil.
 	Hint func(status int) string
 	// Refusal is Hint with the answer, for an API that says in it what a status means; it must give words of its own. May be nil.
@@ -229,14 +231,24 @@ func (a *API) call(ctx context.Context, c Call, build func(context.Context, Call
 		}
 		return got, refused
 	}
-	if c.Read == nil {
-		return got, nil
-	}
-	if err := c.Read(got.body); err != nil {
+	if err := c.take(got); err != nil {
 		outcome = failed // who answers in this way may have made a credential that nobody deletes
 		return got, a.describe(c, err)
 	}
 	return got, nil
+}
+
+// take hands the answer of a success over.
+func (c *Call) take(got answer) error {
+	if c.Look != nil {
+		if err := c.Look(got.header); err != nil {
+			return err
+		}
+	}
+	if c.Read == nil {
+		return nil
+	}
+	return c.Read(got.body)
 }
 
 // send is the exchange of messages alone.

@@ -82,6 +82,46 @@ func TestDoSendsWhatTheCallSays(t *testing.T) {
 }
 
 // TestErrors: each names the call, what was got and what to do, and quotes nothing.
+// TestLook: the header of a success is looked at before its answer, which an error of Look leaves unread; of another status nothing is.
+func TestLook(t *testing.T) {
+	for name, tc := range map[string]struct {
+		expect int
+		look   error
+		want   []string // what was called
+		err    string
+	}{
+		"a success":      {http.StatusUnauthorized, nil, []string{"look Basic", "read {}"}, ""},
+		"it is unfit":    {http.StatusUnauthorized, Unfit("no realm"), []string{"look Basic"}, "GET BASE/x: no realm"},
+		"another status": {http.StatusOK, nil, nil, "GET BASE/x: got 401, expected 200"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := api(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("WWW-Authenticate", "Basic")
+				w.WriteHeader(http.StatusUnauthorized)
+				fmt.Fprint(w, "{}")
+			})
+			var got []string
+			_, err := a.Do(t.Context(), Call{
+				Method: "GET", Path: "/x", Expect: []int{tc.expect},
+				Look: func(h http.Header) error {
+					got = append(got, "look "+h.Get("WWW-Authenticate"))
+					return tc.look
+				},
+				Read: func(answer []byte) error {
+					got = append(got, "read "+string(answer))
+					return nil
+				},
+			})
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("what was called (-want +got):\n%s", diff)
+			}
+			if want := strings.Replace(tc.err, "BASE", a.Base(), 1); want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+				t.Errorf("got %v, expected %q", err, want)
+			}
+		})
+	}
+}
+
 func TestErrors(t *testing.T) {
 	answer := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status); fmt.Fprint(w, body) }
