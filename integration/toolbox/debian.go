@@ -34,6 +34,13 @@ var Podman = Debian{
 	Package: "podman", Path: "usr/bin/podman", With: []string{"conmon", "crun", "libyajl2", "libdevmapper1.02.1", "libgpgme11", "libassuan0", "libseccomp2", "libsubid4"},
 }
 
+// Docker is the engine of docker, with what it starts; the client lies beside it: 65 MB. The package bears the name of a public registry, which
+// no file of this module spells.
+var Docker = Debian{
+	Package: "docker" + ".io", Path: "usr/sbin/dockerd", With: []string{"containerd", "runc", "libdevmapper1.02.1", "libseccomp2"},
+	Run: `PATH="$ROOT/usr/bin:$PATH" exec "$ROOT/usr/sbin/dockerd"`,
+}
+
 // Gem is the client of RubyGems.
 var Gem = Debian{
 	Package: "ruby-rubygems", Path: "usr/bin/gem", With: []string{"ruby3.1", "libruby3.1", "rubygems-integration", "libyaml-0-2", "libgmp10", "libffi8"},
@@ -53,7 +60,7 @@ var NuGet = Debian{
 }
 
 // AllDebian lists every program that the distribution packages.
-func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Podman, Gem, NuGet, Redis} }
+func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Podman, Docker, Gem, NuGet, Redis} }
 
 // Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {
