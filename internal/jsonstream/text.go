@@ -7,12 +7,37 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/segmentio/asm/ascii"
+
 	"github.com/trustpub/trustpub/internal/model"
 )
 
+const (
+	// shortRun is how long a run is before windows of it are searched: most texts end sooner, and a search would find that anew each time.
+	shortRun = 256
+	// window is how much is searched at once. What was searched in vain is looked at once more, so it is not the whole piece.
+	window = 1 << 10
+)
+
 // plain is the length of the run of bytes that need no look one by one: printable ASCII but quotes and backslashes. Most of a
-// large document is one such run, so eight bytes are looked at together.
+// large document is one such run.
 func plain(p []byte) int {
+	n := words(p[:min(len(p), shortRun)])
+	if n < shortRun {
+		return n
+	}
+	for len(p)-n >= window {
+		w := p[n : n+window]
+		if bytes.IndexByte(w, '"') >= 0 || bytes.IndexByte(w, '\\') >= 0 || !ascii.ValidPrint(w) {
+			break
+		}
+		n += window
+	}
+	return n + words(p[n:])
+}
+
+// words is plain, eight bytes at a time.
+func words(p []byte) int {
 	const (
 		ones  = 0x0101010101010101
 		highs = 0x8080808080808080

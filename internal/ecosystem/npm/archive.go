@@ -9,12 +9,17 @@ import (
 	"io"
 	"strings"
 
+	fastbase64 "github.com/segmentio/asm/base64"
+
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // quantum is the number of digits of base64 that stand for whole bytes.
 const quantum = 4
+
+// standard decodes ten times as fast as the standard library, to which it leaves the last quanta and all that is no digit.
+var standard = fastbase64.StdEncoding.Strict()
 
 // archive decodes and hashes an archive while it flows.
 type archive struct {
@@ -61,7 +66,7 @@ func (a *archive) write(p []byte) error {
 
 // decode takes whole quanta. Padding ends the text, and spare bits must be zero: other decoders read on, or see other bytes.
 func (a *archive) decode(digits []byte) error {
-	n, err := base64.StdEncoding.Strict().Decode(a.buf, digits)
+	n, err := standard.Decode(a.buf, digits)
 	if err != nil || a.padded {
 		return notBase64()
 	}
