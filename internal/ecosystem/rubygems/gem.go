@@ -5,12 +5,14 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/tarfile"
 	"github.com/trustpub/trustpub/internal/upload"
 )
 
@@ -33,14 +35,14 @@ const (
 // gem judges a gem while it flows. The target is named by its metadata.
 type gem struct {
 	registry string
-	tar      *tarball
+	tar      *tarfile.Flat
 	whole    *upload.Digest
 
 	seen      []string
 	now       string
 	small     []byte // the entry under way, unless it is the data
 	metaSum   [sha256.Size]byte
-	dataSum   *span
+	dataSum   *upload.Span
 	checksums []byte
 	dataFrom  int64
 	dataEnd   int64
@@ -56,16 +58,16 @@ const compared = "SHA256"
 var beside = []string{"SHA1", "SHA512"}
 
 func newGem(registry string) *gem {
-	g := &gem{registry: registry, whole: upload.NewDigest(), dataSum: newSpan()}
+	g := &gem{registry: registry, whole: upload.NewDigest(), dataSum: upload.NewSpan()}
 	g.whole.Beside(g.dataSum)
-	g.tar = &tarball{entries: g}
+	g.tar = tarfile.NewFlat(g)
 	return g
 }
 
 // feed takes the next piece. It is read before it is hashed, so that the span of the data is known by then.
 func (g *gem) feed(p []byte) error {
-	if err := g.tar.feed(p); err != nil {
-		return err
+	if err := g.tar.Feed(p); err != nil {
+		return flawed(err)
 	}
 	_, err := g.whole.Write(p)
 	return err
@@ -77,11 +79,11 @@ func (g *gem) settled() int64 {
 	if !g.named || g.dataFrom == 0 {
 		return 0
 	}
-	return max(0, min(g.tar.offset, g.dataEnd-heldData))
+	return max(0, min(g.tar.Offset(), g.dataEnd-heldData))
 }
 
-// begin takes the name of an entry.
-func (g *gem) begin(name string, size, at int64) error {
+// Begin takes the name of an entry.
+func (g *gem) Begin(name string, size, at int64) error {
 	plain := strings.TrimSuffix(name, signatureEnd)
 	if plain != entryMetadata && plain != entryData && plain != entryChecksums {
 		return notGem("an entry "+brief(name), entryMetadata+", "+entryData+", "+entryChecksums+" and their signatures")
@@ -92,23 +94,23 @@ func (g *gem) begin(name string, size, at int64) error {
 	g.seen, g.now, g.small = append(g.seen, name), name, nil
 	if name == entryData {
 		g.dataFrom, g.dataEnd = at, at+size
-		g.dataSum.over(g.dataFrom, g.dataEnd)
+		g.dataSum.Over(g.dataFrom, g.dataEnd)
 	} else if size > maxSmall {
 		return model.Deny(model.CodeTooLarge).Differ(name, fmt.Sprintf("%d bytes", size), fmt.Sprintf("at most %d bytes", maxSmall))
 	}
 	return nil
 }
 
-// data takes a piece of an entry.
-func (g *gem) data(p []byte) error {
+// Data takes a piece of an entry.
+func (g *gem) Data(p []byte) error {
 	if g.now == entryMetadata || g.now == entryChecksums {
 		g.small = append(g.small, p...)
 	}
 	return nil
 }
 
-// end names the target where the metadata ends.
-func (g *gem) end() error {
+// End names the target where the metadata ends.
+func (g *gem) End() error {
 	switch g.now {
 	case entryMetadata:
 		g.metaSum = sha256.Sum256(g.small)
@@ -158,8 +160,8 @@ func unpack(name string, packed []byte) ([]byte, error) {
 
 // close checks that the gem is whole, and that its checksums are those of its entries.
 func (g *gem) close() error {
-	if err := g.tar.close(); err != nil {
-		return err
+	if err := g.tar.Close(); err != nil {
+		return flawed(err)
 	}
 	for _, name := range []string{entryMetadata, entryData} {
 		if !slices.Contains(g.seen, name) {
@@ -170,7 +172,7 @@ func (g *gem) close() error {
 		return nil // Gem takes such gems too
 	}
 	g.whole.SHA256() // waits for that of the data
-	return checkSums(g.checksums, map[string][]byte{entryMetadata: g.metaSum[:], entryData: g.dataSum.sum.Sum(nil)})
+	return checkSums(g.checksums, map[string][]byte{entryMetadata: g.metaSum[:], entryData: g.dataSum.SHA256()})
 }
 
 // checkSums holds checksums.yaml against the digests of what was sent.
@@ -211,4 +213,13 @@ func checkSums(text []byte, sums map[string][]byte) error {
 
 func notGem(got, want string) *model.Denial { return malformed("gem", got, want) }
 
-var _ entryHandler = (*gem)(nil)
+// flawed is a denial for what is wrong with the tar itself.
+func flawed(err error) error {
+	var defect *tarfile.Defect
+	if errors.As(err, &defect) {
+		return notGem(defect.Got, defect.Want)
+	}
+	return err
+}
+
+var _ tarfile.Entries = (*gem)(nil)

@@ -30,7 +30,7 @@ func (s *push) Finish() error { return s.gem.close() }
 
 // Artifact is the gem.
 func (s *push) Artifact() model.Artifact {
-	return model.Artifact{File: s.gem.target.File, Size: s.gem.tar.offset, SHA256: s.gem.whole.SHA256()}
+	return model.Artifact{File: s.gem.target.File, Size: s.gem.tar.Offset(), SHA256: s.gem.whole.SHA256()}
 }
 
 // The parts of a form that pushes.
