@@ -28,6 +28,7 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
+	"github.com/trustpub/trustpub/internal/ecosystem/hex"
 	"github.com/trustpub/trustpub/internal/ecosystem/maven"
 	"github.com/trustpub/trustpub/internal/ecosystem/npm"
 	"github.com/trustpub/trustpub/internal/ecosystem/nuget"
@@ -56,6 +57,7 @@ func init() {
 	RegisterEcosystem(oci.Kind)
 	RegisterEcosystem(rubygems.Kind)
 	RegisterEcosystem(nuget.Kind)
+	RegisterEcosystem(hex.Kind)
 
 	RegisterCredential(static.Kind)
 	RegisterCredential(devpi.Kind)

@@ -30,6 +30,7 @@ var registryHosts = joined([][2]string{
 	{"crates", ".io"},
 	{"rubygems", ".org"},
 	{"nuget", ".org"},
+	{"hex", ".pm"},
 	{"proxy.golang", ".org"},
 	{"sum.golang", ".org"},
 	{"repo.maven.apache", ".org"},

@@ -21,6 +21,7 @@ import (
 
 	"github.com/trustpub/trustpub/internal/demo/cargo"
 	"github.com/trustpub/trustpub/internal/demo/generic"
+	"github.com/trustpub/trustpub/internal/demo/hex"
 	"github.com/trustpub/trustpub/internal/demo/maven"
 	"github.com/trustpub/trustpub/internal/demo/npm"
 	"github.com/trustpub/trustpub/internal/demo/nuget"
@@ -32,7 +33,7 @@ import (
 
 // scripts are the ecosystems that the demo can show; the first is the default.
 var scripts = []*script.Script{
-	&pypi.Script, &npm.Script, &cargo.Script, &oci.Script, &rubygems.Script, &nuget.Script, &maven.Script, &generic.Script,
+	&pypi.Script, &npm.Script, &cargo.Script, &oci.Script, &rubygems.Script, &nuget.Script, &maven.Script, &hex.Script, &generic.Script,
 }
 
 // All is the name that stands for every ecosystem, one after the other.

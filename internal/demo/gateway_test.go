@@ -27,6 +27,7 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/ecosystem/cargo"
 	"github.com/trustpub/trustpub/internal/ecosystem/generic"
+	"github.com/trustpub/trustpub/internal/ecosystem/hex"
 	"github.com/trustpub/trustpub/internal/ecosystem/maven"
 	"github.com/trustpub/trustpub/internal/ecosystem/npm"
 	"github.com/trustpub/trustpub/internal/ecosystem/nuget"
@@ -136,7 +137,7 @@ type site struct {
 // ecosystems are those that the demo can show.
 var ecosystems = map[string]ecosystem.Kind{
 	"pypi": pypi.Kind, "npm": npm.Kind, "cargo": cargo.Kind, "oci": oci.Kind, "maven": maven.Kind, "generic": generic.Kind,
-	"rubygems": rubygems.Kind, "nuget": nuget.Kind,
+	"rubygems": rubygems.Kind, "nuget": nuget.Kind, "hex": hex.Kind,
 }
 
 // sourceOf is the configuration of a credential.

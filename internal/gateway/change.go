@@ -68,7 +68,7 @@ func (t *transaction) change() error {
 func (t *transaction) checkFraming() error {
 	r := t.r
 	for _, line := range r.Header.Values("Content-Encoding") {
-		if !strings.EqualFold(strings.TrimSpace(line), "identity") {
+		if !strings.EqualFold(strings.TrimSpace(line), "identity") && (line == "" || line != t.op.Encoding) {
 			return model.Deny(model.CodeContentEncoding).Differ("Content-Encoding", line, "none")
 		}
 	}

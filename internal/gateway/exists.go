@@ -126,7 +126,7 @@ func (t *transaction) vacant(in *incoming, u *url.URL, cred model.Credential) er
 		return unreachable(fmt.Errorf("whether the file exists: %w", err))
 	case answer.status == http.StatusNotFound || answer.status == http.StatusGone:
 		return nil
-	case answer.status/100 != 2:
+	case answer.status/100 != 2 && (!t.op.Moved || answer.status != http.StatusFound):
 		cause := fmt.Errorf("whether the file exists: %w", statusError(answer.status))
 		if len(cred.Header) > 0 && (answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden) {
 			if cred.Refused != nil {

@@ -245,3 +245,64 @@ func (r replacing) Classify(method, path string, query url.Values, header http.H
 	op.Once = op.Kind == model.OperationPublish
 	return op, err
 }
+
+// moving makes the fake ecosystem one whose registry keeps files elsewhere, and whose client calls them something that they are not.
+type moving struct{ ecosystem.Ecosystem }
+
+// Classify adds the question, its answer by a redirect, and the encoding.
+func (m moving) Classify(method, path string, query url.Values, header http.Header) (model.Operation, error) {
+	op, err := m.Ecosystem.Classify(method, path, query, header)
+	op.Once = op.Kind == model.OperationPublish
+	op.Moved, op.Encoding = op.Once, "x-gzip"
+	return op, err
+}
+
+func moved(reg *gateway.Registry, _ *gateway.Config) { reg.Ecosystem = moving{reg.Ecosystem} }
+
+// TestOnceMoved: where a registry keeps files elsewhere, a redirect says that one is there, and no other than 302 does.
+func TestOnceMoved(t *testing.T) {
+	for status, want := range map[int]model.Code{
+		http.StatusNotFound: "", http.StatusFound: model.CodeAlreadyExists, http.StatusOK: model.CodeAlreadyExists,
+		http.StatusMovedPermanently: model.CodeUpstreamUnavailable, http.StatusTemporaryRedirect: model.CodeUpstreamUnavailable,
+	} {
+		h := open(t, moved)
+		h.policies.set(grantWidget)
+		h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodHead {
+				h.upstream.keep(w, r)
+				return
+			}
+			w.WriteHeader(status)
+		})
+		a := h.publish(upload{token: h.identity()})
+		if want == "" && a.status != http.StatusOK {
+			t.Errorf("%d: got %d %s", status, a.status, a.body)
+		}
+		if want != "" {
+			h.refused(a, want.Info().Status, want)
+		}
+	}
+}
+
+// TestEncoding: an encoding that a client only says is taken and not passed on, and any other is refused.
+func TestEncoding(t *testing.T) {
+	for encoding, want := range map[string]model.Code{"x-gzip": "", "gzip": model.CodeContentEncoding, "X-GZIP": model.CodeContentEncoding, "x-gzip, br": model.CodeContentEncoding} {
+		h := open(t, moved)
+		h.policies.set(grantWidget)
+		passed := ""
+		h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodHead {
+				http.NotFound(w, r)
+				return
+			}
+			passed = r.Header.Get("Content-Encoding")
+			h.upstream.keep(w, r)
+		})
+		a := h.publish(upload{token: h.identity(), header: http.Header{"Content-Encoding": {encoding}}})
+		if want != "" {
+			h.refused(a, want.Info().Status, want)
+		} else if a.status != http.StatusOK || passed != "" || len(h.upstream.stored()) != 1 {
+			t.Errorf("%s: got %d %s, and the registry saw %q", encoding, a.status, a.body, passed)
+		}
+	}
+}

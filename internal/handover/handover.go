@@ -133,7 +133,7 @@ type Client struct {
 var clients = []Client{
 	twine, poetry, hatch, flit, pdm, uv, pip,
 	mvn, gradle, sbt,
-	docker, cargo, gem, bundle, nuget, npm, yarn, curl, env,
+	docker, cargo, gem, bundle, hex, nuget, npm, yarn, curl, env,
 }
 
 // Names are the words that --for takes.

@@ -375,3 +375,18 @@ func TestVariablesOfNpmrcs(t *testing.T) {
 		}
 	}
 }
+
+// TestHexAPI: mix and rebar3 take the URL of the API, and add an organisation by themselves.
+func TestHexAPI(t *testing.T) {
+	for registry, want := range map[string]string{
+		"https://hex.example.com/":                 "https://hex.example.com/api",
+		"https://hex.example.com/api/":             "https://hex.example.com/api",
+		"https://hex.example.com/api/repos/acme/":  "https://hex.example.com/api",
+		"https://hex.example.com/repos/acme/":      "https://hex.example.com/api",
+		"https://hex.example.com/sub/api/repos/a/": "https://hex.example.com/sub/api",
+	} {
+		if got := hexAPI(registry); got != want {
+			t.Errorf("%s: got %s, expected %s", registry, got, want)
+		}
+	}
+}

@@ -31,6 +31,7 @@ var namings = map[string]naming{
 		name: genericName, fold: strings.ToLower, version: genericVersion,
 		actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionDelete},
 	},
+	"hex": {name: hexName, version: semanticVersion, actions: []Action{ActionRead, ActionPublish, ActionOverwrite, ActionYank, ActionDelete}},
 	"maven": {
 		name: mavenName, fold: strings.ToLower, version: mavenVersion,
 		actions: []Action{ActionRead, ActionPublish, ActionOverwrite}, release: mavenRelease,

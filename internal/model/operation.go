@@ -46,6 +46,9 @@ type Operation struct {
 	// Same is true where Once does not refuse to put once more what is there, byte for byte: some registries make a file themselves that
 	// clients send too. Such a body is spooled and small.
 	Same bool
+	// Moved is true where a redirect (302) answers Once too: the registry says where it has the file (hex: documentation). Elsewhere it may lead
+	// to a page that asks for a password.
+	Moved bool
 	// Opaque is true for a publish of a file that nobody looks into: its digest says all of it.
 	Opaque bool
 	// Accept is the header of that name with which the gateway asks for Once; empty: none.
@@ -60,6 +63,13 @@ type Operation struct {
 	Part bool
 	// Headers and Query are the names that an unsafe request may carry upstream beside the gateway's own list.
 	Headers, Query []string
+	// Scope is what the URL says of a name that only the body has (hex: the organisation).
+	Scope string
+	// Dialect is the form of answers that the client asked for, where an ecosystem has several (hex), for Render.
+	Dialect string
+	// Encoding is a Content-Encoding that some client declares for a body that the registry keeps as it is (hex: documentation that is a
+	// gzip by itself). It is not passed on: what was judged is what is stored, however it is called.
+	Encoding string
 	// Registry restricts an exchange or a discovery outside every registry to one registry's name, where the path says so.
 	Registry string
 }
