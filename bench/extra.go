@@ -78,7 +78,7 @@ func extras() (found []extra) {
 }
 
 func (e extra) start(ctx context.Context, dir, upstream, key string) (*side, error) {
-	addr, err := freeAddr(ctx)
+	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}

@@ -138,7 +138,7 @@ func (r *rig) restart(ctx context.Context) error {
 	r.stop()
 	upstream := strings.TrimPrefix(r.upstream.URL, "http://")
 	for _, name := range r.caddies() {
-		addr, err := freeAddr(ctx)
+		addr, err := freeAddr()
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (r *rig) restart(ctx context.Context) error {
 		}
 		admin := "off"
 		if r.opts.profiles != "" {
-			if admin, err = freeAddr(ctx); err != nil {
+			if admin, err = freeAddr(); err != nil {
 				return err
 			}
 		}

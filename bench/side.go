@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/trustpub/trustpub/internal/loopback"
 )
 
 // side is one proxy that is compared.
@@ -161,11 +162,11 @@ func parseStatus(text string) (now, peak int64, err error) {
 	return now, peak, nil
 }
 
-// freeAddr is a port of the loopback where nothing listens.
-func freeAddr(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+// freeAddr is a host and port that are nobody else's as long as this process runs.
+func freeAddr() (string, error) {
+	held, err := loopback.Hold()
 	if err != nil {
 		return "", err
 	}
-	return l.Addr().String(), l.Close()
+	return held.Addr(), nil
 }

@@ -99,7 +99,7 @@ func TestShownLogFormatsHideCredentials(t *testing.T) {
 			if err := caddy.Stop(); err != nil {
 				t.Fatal(err)
 			}
-			log := r.read("access.log")
+			log := r.await("access.log", "handled request", len(carriers))
 			if n := strings.Count(log, "handled request"); n != len(carriers) {
 				t.Fatalf("the access log has %d requests, expected %d", n, len(carriers))
 			}

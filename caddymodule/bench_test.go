@@ -195,13 +195,3 @@ func benchHandler(b *testing.B, alone bool) {
 		})
 	}
 }
-
-func freeAddr(b *testing.B) string {
-	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +19,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	ports "github.com/trustpub/trustpub/internal/loopback"
 )
 
 // rig is a folder and an upstream for tests that run Caddy in this process. There is one Caddy in a process, so these tests
@@ -45,15 +46,7 @@ const testPolicy = `policies:
 // newRig makes a rig whose upstream answers with handler.
 func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{t: t, dir: t.TempDir(), addr: addr, upstream: httptest.NewServer(handler)}
+	r := &rig{t: t, dir: t.TempDir(), addr: freeAddr(t), upstream: httptest.NewServer(handler)}
 	t.Cleanup(r.upstream.Close)
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
@@ -67,10 +60,24 @@ func newRig(t *testing.T, handler http.HandlerFunc) *rig {
 	return r
 }
 
+// freeAddr is a host and port that are nobody else's until the end of the test.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	held, err := ports.Hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(held.Release)
+	return held.Addr()
+}
+
+// patience bounds the wait for what comes at once on an idle machine.
+const patience = time.Minute
+
 // settle waits until configurations that were replaced are closed.
 func (r *rig) settle() {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := pending.wait(ctx); err != nil {
 		r.t.Fatalf("a configuration that was replaced is still open: %v", err)
@@ -95,6 +102,19 @@ func (r *rig) read(name string) string {
 		r.t.Fatal(err)
 	}
 	return string(b)
+}
+
+// await waits until a file that is written behind the answers has so many of something.
+func (r *rig) await(name, what string, times int) string {
+	r.t.Helper()
+	text := r.read(name)
+	for deadline := time.Now().Add(patience); strings.Count(text, what) < times; text = r.read(name) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s has %q %d times, expected %d:\n%s", name, what, strings.Count(text, what), times, text)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	return text
 }
 
 // caddyfile fills in the usual global option and site; the arguments add to them.

@@ -3,43 +3,20 @@ package process
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
+
+	"github.com/trustpub/trustpub/internal/loopback"
 )
 
-var (
-	portsMu sync.Mutex
-	given   = map[int]bool{}
-)
-
-// The ports that FreePort gives are below those that a system gives to connections and to whoever asks for any port (from 32768 on), so
-// that nobody takes one between its choice and its use.
-const (
-	firstPort = 15_000
-	lastPort  = 31_999
-)
-
-// FreePort gives a loopback port that nothing listens on, and never the same one twice in this process.
+// FreePort gives a loopback port that is nobody else's as long as this process runs, whoever starts and ends servers on it.
 func FreePort() (int, error) {
-	portsMu.Lock()
-	defer portsMu.Unlock()
-	for range 100 {
-		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		if given[port] {
-			continue
-		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		l.Close()
-		given[port] = true
-		return port, nil
+	held, err := loopback.Hold()
+	if err != nil {
+		return 0, err
 	}
-	return 0, fmt.Errorf("no free loopback port in 100 tries")
+	return held.Number, nil
 }
 
 // Answers is a readiness probe: a GET of the URL has the given status.

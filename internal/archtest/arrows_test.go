@@ -77,15 +77,15 @@ var rooms = []room{
 	}},
 	{"internal/demo", []string{"internal/demo/*", "internal/model"}},
 	{"internal/demo/*", []string{"internal/demo/script", "internal/demo/wheel", "internal/provider", "internal/model"}},
-	{"internal/testkit", []string{"internal/demo/*", "internal/model"}},
+	{"internal/loopback", nil},
 	{"internal/archtest", nil},
 	{"caddymodule", []string{"internal/*", "policies"}},
 	// What a build of Caddy may leave out: a folder for each part that brings a large library.
 	{"caddymodule/*", []string{"caddymodule", "internal/credential/*"}},
 	{"cmd/caddy", []string{"caddymodule", "caddymodule/*"}},
 	{"cmd/trustpub", []string{"internal/cli"}},
-	{"bench", []string{"internal/demo/*"}},
-	{"integration", []string{"internal/demo/*", "internal/ecosystem/*", "internal/model"}},
+	{"bench", []string{"internal/demo/*", "internal/loopback"}},
+	{"integration", []string{"internal/demo/*", "internal/ecosystem/*", "internal/loopback", "internal/model"}},
 }
 
 // caddyRooms are the only ones that may link Caddy, its storage or zap; everything else takes a *slog.Logger.

@@ -33,6 +33,7 @@ import (
 	"github.com/trustpub/trustpub/internal/ecosystem/pypi"
 	"github.com/trustpub/trustpub/internal/gateway"
 	"github.com/trustpub/trustpub/internal/identity"
+	"github.com/trustpub/trustpub/internal/loopback"
 	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/publishtoken"
 	"github.com/trustpub/trustpub/internal/store"
@@ -53,6 +54,9 @@ const grantWidget = `policies:
         repository_owner_id: "222"
 `
 
+// patience bounds the wait for what comes at once on an idle machine.
+const patience = time.Minute
+
 // house is a gateway with its real neighbours between a client and an upstream that a test can bend.
 type house struct {
 	t        *testing.T
@@ -67,7 +71,7 @@ type house struct {
 	front    *httptest.Server
 	registry gateway.Registry
 	tokens   gateway.Tokens
-	log      *bytes.Buffer
+	log      *lockedLog
 	slog     *slog.Logger
 }
 
@@ -89,8 +93,8 @@ func open(t *testing.T, options ...option) *house {
 // openWith is open for a test that bends the issuer.
 func openWith(t *testing.T, iss *issuer.Server, options ...option) *house {
 	t.Helper()
-	h := &house{t: t, upstream: newUpstream(t), audit: &notebook{}, log: new(bytes.Buffer)}
-	logger := slog.New(slog.NewTextHandler(&lockedWriter{w: h.log}, nil))
+	h := &house{t: t, upstream: newUpstream(t), audit: &notebook{}, log: new(lockedLog)}
+	logger := slog.New(slog.NewTextHandler(h.log, nil))
 	h.slog = logger
 	t.Setenv("TRUSTPUB_TEST_PASSWORD", registryPassword)
 	h.issuer = iss
@@ -298,6 +302,7 @@ func (h *house) secretFree(a answer) {
 type upstream struct {
 	server *httptest.Server
 	proxy  *httputil.ReverseProxy
+	addr   atomic.Pointer[string]
 	handle atomic.Pointer[http.HandlerFunc]
 
 	mu   sync.Mutex
@@ -323,9 +328,10 @@ func newUpstream(t *testing.T) *upstream {
 		u.keep(w, r)
 	}))
 	t.Cleanup(u.server.Close)
-	target, _ := url.Parse(u.server.URL)
+	addr := u.server.Listener.Addr().String()
+	u.addr.Store(&addr)
 	u.proxy = &httputil.ReverseProxy{
-		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target) },
+		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: "http", Host: *u.addr.Load()}) },
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
 			*r.Context().Value(proxyError{}).(*error) = err
 		},
@@ -347,6 +353,18 @@ func (u *upstream) keep(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		fmt.Fprintf(w, "read %s auth=%t cookie=%t", r.RequestURI, r.Header.Get("Authorization") != "", r.Header.Get("Cookie") != "")
 	}
+}
+
+// away puts nobody in the registry's place.
+func (u *upstream) away(t *testing.T) {
+	t.Helper()
+	held, err := loopback.Hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(held.Release)
+	addr := held.Addr()
+	u.addr.Store(&addr)
 }
 
 // behave replaces the upstream's answer.
@@ -407,7 +425,7 @@ func (n *notebook) text() string {
 // of waits for the event of a kind and returns the newest; outcomes are written after the answer.
 func (n *notebook) of(t *testing.T, kind model.EventKind) model.Event {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		n.mu.Lock()
 		for i := len(n.events) - 1; i >= 0; i-- {
@@ -418,7 +436,7 @@ func (n *notebook) of(t *testing.T, kind model.EventKind) model.Event {
 			}
 		}
 		n.mu.Unlock()
-		<-time.After(time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
 	t.Fatalf("no %s event in %s", kind, n.text())
 	return model.Event{}
@@ -520,15 +538,22 @@ func (noMeter) Request(string, string, string, model.Code) {}
 func (noMeter) Upload(string, int64, time.Duration)        {}
 func (noMeter) Limited(string)                             {}
 
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
+// lockedLog is a log that may be read while it is written.
+type lockedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+func (l *lockedLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // raw opens a connection to the front, for what no HTTP client would send.
@@ -539,6 +564,6 @@ func (h *house) raw() (net.Conn, *bufio.Reader) {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	return conn, bufio.NewReader(conn)
 }
