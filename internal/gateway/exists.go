@@ -79,7 +79,7 @@ func (t *transaction) exists(target model.Target) error {
 	return nil
 }
 
-// ask puts a question of the gateway's own to the registry, with no header but these and no body.
+// ask puts a question of the gateway's own to the registry, with no header but these and no body. What is too long is not read to its end.
 func (t *transaction) ask(method string, u *url.URL, header http.Header) (*probeWriter, error) {
 	out := t.g.forwarded(t.r)
 	header.Set("Accept-Encoding", "identity")
@@ -89,8 +89,15 @@ func (t *transaction) ask(method string, u *url.URL, header http.Header) (*probe
 	out.Body, out.ContentLength, out.Form, out.MultipartForm = http.NoBody, 0, nil, nil
 	ctx, cancel := context.WithTimeout(t.r.Context(), stepTimeout)
 	defer cancel()
-	answer := &probeWriter{header: http.Header{}}
-	return answer, t.next(answer, out.WithContext(ctx))
+	answer := &probeWriter{header: http.Header{}, enough: cancel}
+	err := t.through(answer, out.WithContext(ctx))
+	switch late := ctx.Err(); {
+	case answer.tooLong:
+		err = nil // it was ended by us
+	case err != nil && errors.Is(late, context.DeadlineExceeded):
+		err = late
+	}
+	return answer, err
 }
 
 // absent refuses to replace what is there, where the registry would let it. Two uploads of one file at a time are refused too,
@@ -154,6 +161,7 @@ func (t *transaction) vacant(in *incoming, u *url.URL, cred model.Credential) er
 
 // probeWriter keeps a registry's answer, up to a limit.
 type probeWriter struct {
+	enough  func() // ends an answer that is too long
 	header  http.Header
 	status  int
 	body    bytes.Buffer
@@ -170,11 +178,11 @@ func (p *probeWriter) WriteHeader(status int) {
 	}
 }
 
-// Write keeps the body. What is too long is thrown away and not an error, since proxies panic at an error here; the time that
-// the question may take bounds it.
+// Write keeps the body, and ends one that is too long.
 func (p *probeWriter) Write(b []byte) (int, error) {
 	p.WriteHeader(http.StatusOK)
 	if p.tooLong = p.tooLong || p.body.Len()+len(b) > maxProbeAnswer; p.tooLong {
+		p.enough()
 		return len(b), nil
 	}
 	return p.body.Write(b)

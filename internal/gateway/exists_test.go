@@ -45,6 +45,8 @@ func TestFirstPublish(t *testing.T) {
 		options  []option
 		status   int // of the registry's answer to the question
 		body     string
+		length   string     // that is announced, where it is another one
+		endless  bool       // the body comes again and again
 		wantCode model.Code // empty: published
 		asks     int        // how often the registry is asked in two publishes
 	}{
@@ -52,7 +54,8 @@ func TestFirstPublish(t *testing.T) {
 		{name: "it is not", policy: grantPattern, options: []option{asked}, status: 404, wantCode: model.CodeNewPackage, asks: 2},
 		{name: "the answer is another one", policy: grantPattern, options: []option{asked}, status: 200, body: "a login page", wantCode: model.CodeNewPackage, asks: 2},
 		{name: "the answer can't be told", policy: grantPattern, options: []option{asked}, status: 500, wantCode: model.CodeNewPackage, asks: 2},
-		{name: "an endless answer", policy: grantPattern, options: []option{asked}, status: 200, body: strings.Repeat("x", 17<<20), wantCode: model.CodeNewPackage, asks: 2},
+		{name: "an endless answer", policy: grantPattern, options: []option{asked}, status: 200, endless: true, wantCode: model.CodeNewPackage, asks: 2},
+		{name: "an answer that breaks off", policy: grantPattern, options: []option{asked}, status: 200, body: "he", length: "4", wantCode: model.CodeUpstreamUnavailable, asks: 2},
 		{name: "it can't be asked", policy: grantPattern, status: 200, body: "here", wantCode: model.CodeNewPackage},
 		{name: "a named package needs no question", policy: grantWidget, options: []option{asked}, status: 404},
 		{name: "first publishes are granted", policy: strings.Replace(grantPattern, "    publisher:", "    new_packages: true\n    publisher:", 1), options: []option{asked}, status: 404},
@@ -70,8 +73,14 @@ func TestFirstPublish(t *testing.T) {
 				if r.RequestURI != "/simple/acme-widget/?own" || r.Header.Get("Accept") != "application/json" || r.Header.Get("Authorization") != "" || r.ContentLength != 0 {
 					t.Errorf("asked %s with %v", r.RequestURI, r.Header)
 				}
+				if tc.length != "" {
+					w.Header().Set("Content-Length", tc.length)
+				}
 				w.WriteHeader(tc.status)
 				_, _ = w.Write([]byte(tc.body))
+				for err, piece := error(nil), make([]byte, 1<<20); err == nil && tc.endless; {
+					_, err = w.Write(piece)
+				}
 			})
 			for range 2 {
 				a := h.publish(upload{token: h.identity()})
@@ -93,7 +102,7 @@ func TestFirstPublish(t *testing.T) {
 func TestFirstPublishWithoutTheRegistry(t *testing.T) {
 	h := open(t, asked)
 	h.policies.set(grantPattern)
-	h.upstream.server.Close()
+	h.upstream.away(t)
 	h.refused(h.publish(upload{token: h.identity()}), http.StatusBadGateway, model.CodeUpstreamUnavailable)
 }
 

@@ -14,7 +14,7 @@ import (
 func (t *transaction) send(out *http.Request, g *guard) error {
 	g.target = t.w
 	g.header = http.Header{}
-	err := t.next(g, out)
+	err := t.through(g, out)
 	if g.stream != nil {
 		failed := streamDenial(g.stream) // asked before the stop, which makes a read under way fail
 		t.stop(g.stream)                 // from here on nothing else writes to the event
@@ -44,6 +44,23 @@ func (t *transaction) send(out *http.Request, g *guard) error {
 	}
 	return g.finish()
 }
+
+// through runs the chain. Proxies end their handler by a panic where the registry's answer breaks off, which would take our own answer with it.
+func (t *transaction) through(w http.ResponseWriter, out *http.Request) (err error) {
+	defer func() {
+		switch broken := recover(); broken {
+		case nil:
+		case http.ErrAbortHandler:
+			err = errBrokenOff
+		default:
+			panic(broken)
+		}
+	}()
+	return t.next(w, out)
+}
+
+// errBrokenOff is for an answer of which there is only a beginning.
+var errBrokenOff = errors.New("the registry's answer broke off")
 
 // errNoAnswer is for a chain that ends in nothing, which net/http would answer with 200.
 var errNoAnswer = errors.New("no handler answered the request: is a reverse_proxy missing?")

@@ -322,7 +322,7 @@ func TestInvariantDenyByDefault(t *testing.T) {
 	}{
 		{"the store is down", func(h *house) { h.store.broken.Store(true) }, model.CodeStoreUnavailable},
 		{"the audit is down", func(h *house) { h.audit.broken = true }, model.CodeAuditUnavailable},
-		{"the registry is down", func(h *house) { h.upstream.server.Close() }, model.CodeUpstreamUnavailable},
+		{"the registry is down", func(h *house) { h.upstream.away(h.t) }, model.CodeUpstreamUnavailable},
 		{"the secret is missing", func(h *house) { h.t.Setenv("TRUSTPUB_TEST_PASSWORD", "") }, model.CodeCredentialUnavailable},
 		{"the issuer is down", func(h *house) { _ = h.issuer.Close() }, model.CodeIssuerUnavailable},
 	} {

@@ -43,3 +43,18 @@ func TestRegistryDoesNotAnswerInTime(t *testing.T) {
 		h.refused(h.publish(upload{token: h.identity()}), http.StatusGatewayTimeout, model.CodeUpstreamTimeout)
 	})
 }
+
+// TestRegistryBreaksOff: an answer of which there is only a beginning is a failure of the registry that the client is told of, where nothing of it
+// was passed on.
+func TestRegistryBreaksOff(t *testing.T) {
+	h := open(t)
+	h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Length", "10")
+		_, _ = io.WriteString(w, "stor")
+	})
+	h.refused(h.publish(upload{token: h.identity()}), http.StatusBadGateway, model.CodeUpstreamUnavailable)
+	if e := h.audit.of(t, model.EventOutcome); e.Result != "failed" || e.Code != model.CodeUpstreamUnavailable {
+		t.Errorf("the audit has %+v, expected a failed outcome", e)
+	}
+}
