@@ -19,6 +19,8 @@ const (
 	rateGrace = time.Minute
 	// paceTick is the shortest time between two looks at a body that nobody reads just now.
 	paceTick = time.Second
+	// lastLook is how long a read that has waited too long may still take: on a busy machine, bytes that came in time are read late.
+	lastLook = 500 * time.Millisecond
 )
 
 // pace ends the reads of a body whose client is silent for too long, or too slow. Only the time counts in which a read waits for the
@@ -30,6 +32,8 @@ type pace struct {
 
 	mu     sync.Mutex
 	timer  *time.Timer
+	due    time.Time     // when the timer was to fire
+	looked bool          // the read that waits now had its last look
 	since  time.Time     // when the read began that waits now; zero: none does
 	credit time.Duration // how long the client may still wait until it is too slow
 	late   string        // the limit that was passed
@@ -59,10 +63,10 @@ func (p *pace) begin() {
 	if p.over || p.late != "" {
 		return
 	}
-	p.since = time.Now()
+	p.since, p.looked = time.Now(), false
 	if p.timer == nil {
 		_, left := p.next()
-		p.timer = time.AfterFunc(left, p.check)
+		p.arm(left)
 	}
 }
 
@@ -79,8 +83,22 @@ func (p *pace) end(n int) {
 	waited := time.Since(p.since)
 	p.since = time.Time{}
 	if p.rate > 0 {
-		p.credit = min(p.grace, p.credit-waited+time.Duration(n)*time.Second/time.Duration(p.rate))
+		left := p.credit - waited
+		if left < -lastLook {
+			left = 0 // nobody has ended that read in time: the machine was late, and not the client
+		}
+		p.credit = min(p.grace, left+time.Duration(n)*time.Second/time.Duration(p.rate))
 	}
+}
+
+// arm sets the next look; the lock is held.
+func (p *pace) arm(left time.Duration) {
+	p.due = time.Now().Add(left)
+	if p.timer == nil {
+		p.timer = time.AfterFunc(left, p.check)
+		return
+	}
+	p.timer.Reset(left)
 }
 
 // next is the limit that a client without a byte passes next, and after how long a silence; the lock is held.
@@ -100,11 +118,19 @@ func (p *pace) check() {
 	}
 	limit, left := p.next()
 	if p.since.IsZero() {
-		p.timer.Reset(max(left, paceTick))
+		p.arm(max(left, paceTick))
 		return
 	}
+	if late := time.Since(p.due); late > lastLook {
+		p.since = p.since.Add(late) // the machine stood still, and whoever reads stood with it
+	}
 	if left -= time.Since(p.since); left > 0 {
-		p.timer.Reset(left)
+		p.arm(left)
+		return
+	}
+	if !p.looked {
+		p.looked = true
+		p.arm(lastLook)
 		return
 	}
 	p.late = limit

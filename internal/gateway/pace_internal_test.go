@@ -82,6 +82,10 @@ func TestPace(t *testing.T) {
 		},
 		{name: "a gigabyte at 4 KiB a second", idle: usualIdle, rate: usualRate, steps: every(gib/(64*kib), step{wait: 16 * time.Second, send: 64 * kib})},
 		{name: "all at once", idle: usualIdle, rate: usualRate, steps: []step{{send: 100}}},
+		{
+			name: "bytes that came in time, and are read a moment late", idle: usualIdle, rate: usualRate,
+			steps: every(100, step{wait: usualIdle + lastLook/2, send: 100 * kib}),
+		},
 		{name: "nothing ever", idle: usualIdle, rate: usualRate, steps: []step{{wait: time.Hour}}, late: limitBodyIdle, after: time.Minute},
 		{
 			name: "silent after half", idle: usualIdle, rate: usualRate, late: limitBodyIdle, after: 61 * time.Second,
@@ -146,6 +150,40 @@ func TestPace(t *testing.T) {
 				if got != want || want != "" && (took < tc.after-time.Millisecond || took > tc.after+paceTick) {
 					t.Errorf("ended by %q after %s, expected by %q after %s", got, took, want, tc.after)
 				}
+			})
+		})
+	}
+}
+
+// TestPaceOfAMachine: while the machine stands still no client is slow, whichever wakes first, the watch or the read; a client that goes on to
+// be silent is.
+func TestPaceOfAMachine(t *testing.T) {
+	const usualIdle, still = time.Minute, time.Hour
+	for name, wakes := range map[string]func(*pace){
+		"the watch": func(p *pace) { p.check() },
+		"the read": func(p *pace) {
+			p.end(kib)
+			p.begin()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				expired := false
+				p := newPace(usualIdle, kib, func() { expired = true })
+				p.begin()
+				p.timer.Stop() // it stands still with the machine
+				<-time.After(still)
+				wakes(p)
+				synctest.Wait()
+				if expired {
+					t.Fatal("a client was cut off for what the machine did")
+				}
+				p.arm(0) // all goes on
+				<-time.After(usualIdle + 2*paceTick)
+				if !expired {
+					t.Error("a silent client is not cut off any more")
+				}
+				p.stop()
 			})
 		})
 	}
