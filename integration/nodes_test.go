@@ -238,11 +238,8 @@ func TestNodesAreOneGateway(t *testing.T) {
 	one.holds(t, first, second)
 }
 
-// switchLimit is how soon a switch acts on the other nodes.
-const switchLimit = 5 * time.Second
-
-// TestSwitchesReachOtherNodes: what an operator stops at one node is stopped at the other within seconds, on tokens that are out, and goes on
-// there when it is removed.
+// TestSwitchesReachOtherNodes: what an operator stops at one node is stopped at the other without another word, on tokens that are out, and
+// goes on there when it is removed. How soon, internal/switches shows with a clock of its own.
 func TestSwitchesReachOtherNodes(t *testing.T) {
 	t.Parallel()
 	store := newRedis(t, redisserver.Options{})
@@ -258,11 +255,7 @@ func TestSwitchesReachOtherNodes(t *testing.T) {
 	publish := func() answer { return two.upload(t, bearer(minted), newWheel(t, "acme-widget", "1.0").form()) }
 	ok(t, publish())
 	deny("add", "repository_id", "111", "--reason", "incident 12")
-	set := time.Now()
 	two.eventually(t, "the switch acts at the other node", func() bool { return publish().code() == string(model.CodeDeniedByOperator) })
-	if took := time.Since(set); took > switchLimit {
-		t.Errorf("the switch acted after %s, expected within %s", took, switchLimit)
-	}
 	_, a := two.exchange(t, two.identity(nil))
 	if !strings.Contains(a.Body, string(model.CodeDeniedByOperator)) {
 		t.Errorf("an exchange at the other node: %d %s", a.Status, a.Body)

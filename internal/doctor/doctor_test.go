@@ -34,10 +34,10 @@ func TestRun(t *testing.T) {
 		say("secret", failure("use hunter22", "the password hunter22 is wrong, and so is x")),
 		say("nothing"),
 	}
-	got := Run(t.Context(), checks, Options{Offline: true, Timeout: 50 * time.Millisecond, Secrets: []string{"hunter22", "x"}})
+	got := Run(t.Context(), checks, Options{Offline: true, Timeout: 2 * time.Second, Secrets: []string{"hunter22", "x"}})
 	want := &Report{
 		Findings: []Finding{
-			{Area: "deaf", Status: Fail, Message: "an answer: no answer within 50ms", Help: "find out why it does not answer, or give it longer with --timeout"},
+			{Area: "deaf", Status: Fail, Message: "an answer: no answer within 2s", Help: "find out why it does not answer, or give it longer with --timeout"},
 			{Area: "slow", Status: Fail, Message: "no answer", Help: "wait"},
 			{Area: "broken", Status: Fail, Message: "a thing: the check itself failed: oh", Help: "please report this"},
 			{Area: "network", Status: Skip, Message: "network: not looked at, since --offline is given"},

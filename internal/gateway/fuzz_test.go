@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -42,7 +41,6 @@ func FuzzHandler(f *testing.F) {
 			body = fmt.Appendf(nil, "%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 		}
 		conn, in := h.raw()
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 		_, _ = io.WriteString(conn, fill.Replace(line)+"\r\n"+fill.Replace(header)+framing+string(body))
 		_ = conn.(*net.TCPConn).CloseWrite()
 		said, _ := io.ReadAll(in)

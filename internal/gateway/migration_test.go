@@ -14,7 +14,7 @@ import (
 // after are the events of that many requests; outcomes are written after the answer.
 func (n *notebook) after(t *testing.T, requests int) []model.Event {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		n.mu.Lock()
 		events, outcomes := slices.Clone(n.events), 0
@@ -27,7 +27,7 @@ func (n *notebook) after(t *testing.T, requests int) []model.Event {
 		if outcomes >= requests {
 			return events
 		}
-		<-time.After(time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
 	t.Fatalf("fewer than %d outcomes in %s", requests, n.text())
 	return nil

@@ -102,7 +102,7 @@ func TestAdvisoryTokensOfDots(t *testing.T) {
 		if got > 1000 {
 			t.Errorf("%s: %.0f allocations", name, got)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s took %s", name, took)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -180,6 +181,26 @@ func TestSwitchesOfAnotherGateway(t *testing.T) {
 	if got := field(t, b.Identity(identity)); got != "issuer" {
 		t.Errorf("stopped by %q, want issuer", got)
 	}
+}
+
+// TestSwitchesActWithinSeconds: of another gateway, where nothing is configured.
+func TestSwitchesActWithinSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := memory.New(time.Now)
+		b, err := Open(t.Context(), shared, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if err := shared.SetSwitch(t.Context(), model.Switch{Kind: model.SwitchIssuer, Value: "github", Reason: "incident 12"}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(5 * time.Second)
+		synctest.Wait()
+		if got := field(t, b.Identity(identity)); got != "issuer" {
+			t.Errorf("five seconds later it is stopped by %q, want issuer", got)
+		}
+	})
 }
 
 // TestInvariantDenyByDefaultUntilTheStoreIsThere: a board opens without its store, refuses everything, and judges once it was

@@ -219,9 +219,13 @@ func TestRefusesPrograms(t *testing.T) {
 
 // TestKillsTheGroup: a program that takes too long is killed with all that it has started, and so is what an honest one leaves behind.
 func TestKillsTheGroup(t *testing.T) {
-	for name, tc := range map[string]struct{ last, want string }{
-		"too long":     {"wait", "longer than 1s"},
-		"it goes away": {`printf '{"bearer":"abc"}'`, ""},
+	for name, tc := range map[string]struct {
+		last    string
+		timeout time.Duration
+		want    string
+	}{
+		"too long":     {"wait", 5 * time.Second, "longer than 5s"}, // it has to come that far first
+		"it goes away": {`printf '{"bearer":"abc"}'`, time.Minute, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -259,7 +263,7 @@ read -r line < `+fifo+`.read || true
 				}
 				dead <- ""
 			}()
-			src := provision(t, &Config{Command: []string{program}, Timeout: model.Duration(time.Second)})
+			src := provision(t, &Config{Command: []string{program}, Timeout: model.Duration(tc.timeout)})
 			_, err := src.Issue(t.Context(), targets[0], nil)
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("got %v, expected %q", err, tc.want)
