@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"os"
@@ -73,6 +74,28 @@ type house struct {
 	tokens   gateway.Tokens
 	log      *lockedLog
 	slog     *slog.Logger
+	serving  peers
+}
+
+// peers counts requests by the address from which they come.
+type peers struct {
+	mu  sync.Mutex
+	now map[string]int
+}
+
+func (p *peers) add(addr string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.now == nil {
+		p.now = map[string]int{}
+	}
+	p.now[addr] += n
+}
+
+func (p *peers) of(addr string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now[addr]
 }
 
 // option changes the house before it opens.
@@ -146,6 +169,8 @@ func openWith(t *testing.T, iss *issuer.Server, options ...option) *house {
 		t.Fatal(err)
 	}
 	h.front.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.serving.add(r.RemoteAddr, 1)
+		defer h.serving.add(r.RemoteAddr, -1)
 		if err := gate.ServeHTTP(w, r, nil, h.upstream.forward); err != nil {
 			http.Error(w, "chain: "+err.Error(), http.StatusBadGateway)
 		}
@@ -242,6 +267,7 @@ type answer struct {
 	header http.Header
 }
 
+// do sends a request, and returns when the gateway has done with it: outcomes and counts are written after the answer.
 func (h *house) do(r *http.Request) answer {
 	h.t.Helper()
 	return h.doWith(http.DefaultTransport, r)
@@ -250,7 +276,9 @@ func (h *house) do(r *http.Request) answer {
 // doWith is do by another client.
 func (h *house) doWith(client http.RoundTripper, r *http.Request) answer {
 	h.t.Helper()
-	resp, err := client.RoundTrip(r)
+	var peer string
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { peer = c.Conn.LocalAddr().String() }}
+	resp, err := client.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 	if err != nil {
 		h.t.Fatalf("no answer: %v\n%s", err, h.log)
 	}
@@ -258,6 +286,12 @@ func (h *house) doWith(client http.RoundTripper, r *http.Request) answer {
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		h.t.Fatalf("cut answer: %v", err)
+	}
+	_ = resp.Body.Close()
+	for deadline := time.Now().Add(patience); h.serving.of(peer) > 0; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("the gateway has not done with a request after %s", patience)
+		}
 	}
 	return answer{status: resp.StatusCode, reason: strings.TrimPrefix(resp.Status, fmt.Sprintf("%d ", resp.StatusCode)), body: string(b), header: resp.Header}
 }

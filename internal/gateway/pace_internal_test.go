@@ -147,7 +147,7 @@ func TestPace(t *testing.T) {
 				} else if !errors.Is(err, io.EOF) {
 					t.Fatal(err)
 				}
-				if got != want || want != "" && (took < tc.after-time.Millisecond || took > tc.after+paceTick) {
+				if got != want || want != "" && (took < tc.after-time.Millisecond || took > tc.after+paceTick+lastLook) {
 					t.Errorf("ended by %q after %s, expected by %q after %s", got, took, want, tc.after)
 				}
 			})
