@@ -134,7 +134,7 @@ func (t *transaction) mint(ex model.Exchange, group []*registry) (string, *model
 		audiences = append(audiences, reg.Audiences...)
 	}
 	slices.Sort(audiences)
-	id, err := t.identify(ex.Token, slices.Compact(audiences))
+	id, err := t.identify(model.Sighting{Raw: ex.Token}, slices.Compact(audiences))
 	if err != nil {
 		return "", nil, err
 	}

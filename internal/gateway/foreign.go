@@ -108,7 +108,7 @@ func (t *transaction) identityBeside() (*model.Identity, error) {
 	if len(values) > 1 || !t.g.Verifier.Ours(values[0]) {
 		return nil, model.Deny(model.CodeIdentityHeaderMisplace).Differ(headerIdentity, "no identity token of a configured issuer", "one identity token")
 	}
-	return t.identify(values[0], t.reg.Audiences)
+	return t.identify(model.Sighting{Raw: values[0]}, t.reg.Audiences)
 }
 
 // compare writes into the audit what the policies would have said to an identity.

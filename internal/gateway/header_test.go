@@ -65,6 +65,10 @@ type prefixVerifier struct{ Verifier }
 
 func (prefixVerifier) Ours(raw string) bool { return strings.HasPrefix(raw, "jwt.") }
 
+func (v prefixVerifier) Look(raw string) (model.Sighting, bool) {
+	return model.Sighting{Raw: raw}, v.Ours(raw)
+}
+
 type prefixTokens struct{ Tokens }
 
 func (prefixTokens) Ours(raw string) bool { return strings.HasPrefix(raw, "tpub_") }
@@ -85,23 +89,23 @@ func TestPresented(t *testing.T) {
 		code   model.Code
 	}{
 		{name: "nothing", want: presented{kind: presentedNone}},
-		{name: "publish token as password", header: http.Header{"Authorization": {basic("__token__", "tpub_x")}}, want: presented{presentedPublish, "tpub_x", "Authorization"}},
-		{name: "identity token as password", header: http.Header{"Authorization": {basic("any", "jwt.x")}}, want: presented{presentedIdentity, "jwt.x", "Authorization"}},
-		{name: "token as user, no password", header: http.Header{"Authorization": {basic("tpub_x", "")}}, want: presented{presentedPublish, "tpub_x", "Authorization"}},
+		{name: "publish token as password", header: http.Header{"Authorization": {basic("__token__", "tpub_x")}}, want: presented{kind: presentedPublish, token: "tpub_x", carrier: "Authorization"}},
+		{name: "identity token as password", header: http.Header{"Authorization": {basic("any", "jwt.x")}}, want: presented{kind: presentedIdentity, token: "jwt.x", carrier: "Authorization"}},
+		{name: "token as user, no password", header: http.Header{"Authorization": {basic("tpub_x", "")}}, want: presented{kind: presentedPublish, token: "tpub_x", carrier: "Authorization"}},
 		{name: "token as user beside a password", header: http.Header{"Authorization": {basic("tpub_x", "pw")}}, code: model.CodeMultipleCredentials},
 		{name: "tokens in both halves", header: http.Header{"Authorization": {basic("tpub_x", "jwt.x")}}, code: model.CodeMultipleCredentials},
-		{name: "Bearer", header: http.Header{"Authorization": {"bearer jwt.x"}}, want: presented{presentedIdentity, "jwt.x", "Authorization"}},
-		{name: "raw", header: http.Header{"Authorization": {"tpub_x"}}, want: presented{presentedPublish, "tpub_x", "Authorization"}},
-		{name: "another scheme", header: http.Header{"Authorization": {"token tpub_x"}}, want: presented{presentedPublish, "tpub_x", "Authorization"}},
-		{name: "password", header: http.Header{"Authorization": {basic("pub", "pw")}}, want: presented{presentedForeign, "", "Authorization"}},
+		{name: "Bearer", header: http.Header{"Authorization": {"bearer jwt.x"}}, want: presented{kind: presentedIdentity, token: "jwt.x", carrier: "Authorization"}},
+		{name: "raw", header: http.Header{"Authorization": {"tpub_x"}}, want: presented{kind: presentedPublish, token: "tpub_x", carrier: "Authorization"}},
+		{name: "another scheme", header: http.Header{"Authorization": {"token tpub_x"}}, want: presented{kind: presentedPublish, token: "tpub_x", carrier: "Authorization"}},
+		{name: "password", header: http.Header{"Authorization": {basic("pub", "pw")}}, want: presented{kind: presentedForeign, token: "", carrier: "Authorization"}},
 		{name: "two lines", header: http.Header{"Authorization": {basic("a", "b"), "Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
-		{name: "ours in the ecosystem's carrier", header: http.Header{"X-Devpi-Auth": {pair}}, want: presented{presentedPublish, "tpub_x", "X-Devpi-Auth"}},
+		{name: "ours in the ecosystem's carrier", header: http.Header{"X-Devpi-Auth": {pair}}, want: presented{kind: presentedPublish, token: "tpub_x", carrier: "X-Devpi-Auth"}},
 		{name: "ours beside a foreign one", header: http.Header{"X-Devpi-Auth": {"abc"}, "Authorization": {"Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
-		{name: "two foreign ones", header: http.Header{"X-Devpi-Auth": {"abc"}, "Authorization": {"Bearer abc"}}, want: presented{presentedForeign, "", "Authorization"}, many: true},
+		{name: "two foreign ones", header: http.Header{"X-Devpi-Auth": {"abc"}, "Authorization": {"Bearer abc"}}, want: presented{kind: presentedForeign, token: "", carrier: "Authorization"}, many: true},
 		{name: "one in the query", query: "token=x", want: presented{kind: presentedForeign}},
 		{name: "two in the query", query: "token=x&auth=y", want: presented{kind: presentedForeign}, many: true},
 		{name: "one in the query beside ours", query: "token=x", header: http.Header{"Authorization": {"Bearer jwt.x"}}, code: model.CodeMultipleCredentials},
-		{name: "a cookie is not counted", header: http.Header{"Cookie": {"session=1"}, "Authorization": {"Bearer jwt.x"}}, want: presented{presentedIdentity, "jwt.x", "Authorization"}},
+		{name: "a cookie is not counted", header: http.Header{"Cookie": {"session=1"}, "Authorization": {"Bearer jwt.x"}}, want: presented{kind: presentedIdentity, token: "jwt.x", carrier: "Authorization"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			q, _ := url.ParseQuery(tc.query)

@@ -26,7 +26,7 @@ func (t *transaction) authenticate() error {
 	if t.reg.DirectOff {
 		return model.Deny(model.CodeDirectOff)
 	}
-	id, err := t.identify(t.presented.token, t.reg.Audiences)
+	id, err := t.identify(model.Sighting{Raw: t.presented.token, Known: t.presented.known}, t.reg.Audiences)
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,11 @@ func (unlimited) Exchange(string) error { return nil }
 func (unlimited) Grant(string) error { return nil }
 
 // identify verifies an identity token, unless its sender has sent too many that were not believed.
-func (t *transaction) identify(raw string, audiences []string) (*model.Identity, error) {
+func (t *transaction) identify(seen model.Sighting, audiences []string) (*model.Identity, error) {
 	if err := t.g.Limits.Attempt(t.event.ClientIP); err != nil {
 		return nil, err
 	}
-	id, err := t.g.Verifier.Verify(t.r.Context(), raw, audiences)
+	id, err := t.g.Verifier.VerifySeen(t.r.Context(), seen, audiences)
 	t.doubt(incredible(err))
 	return id, err
 }

@@ -15,8 +15,11 @@ import (
 type Verifier interface {
 	// Ours is true for a JWT whose unverified iss is a configured issuer, disabled ones included. It costs no cryptography.
 	Ours(raw string) bool
-	// Verify checks everything about a token but replay; exactly one of audiences must be its audience.
-	Verify(ctx context.Context, raw string, audiences []string) (*model.Identity, error)
+	// Look is Ours of a token that will be verified where it is ours: what it has cost to look is not spent again.
+	Look(raw string) (model.Sighting, bool)
+	// VerifySeen checks everything about a token but replay; exactly one of audiences must be its audience. The identity is shared and
+	// must not be changed.
+	VerifySeen(ctx context.Context, seen model.Sighting, audiences []string) (*model.Identity, error)
 	// Active is true while an issuer of that name is configured and enabled.
 	Active(issuer string) bool
 	// Shared is true where many jobs read one token of the issuer: a use by one job then says nothing about the others.

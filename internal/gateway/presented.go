@@ -24,6 +24,8 @@ type presented struct {
 	kind presentedKind
 	// token is ours only; a foreign credential is never taken out of its carrier.
 	token string
+	// known is what the verifier has seen of it.
+	known any
 	// carrier is the header that carries a foreign credential; empty where it is a query key.
 	carrier string
 }
@@ -90,26 +92,25 @@ func (g *Gateway) recognise(value string) (presented, error) {
 	if ok {
 		pair = rest
 		// Before the whole value: what is ours is recognised loosely, and would be with its scheme in front too.
-		if kind := g.kindOf(rest); kind != presentedForeign && !strings.EqualFold(scheme, "Basic") {
-			return presented{kind: kind, token: rest}, nil
+		if p := g.token(rest); p.ours() && !strings.EqualFold(scheme, "Basic") {
+			return p, nil
 		}
 	}
-	if kind := g.kindOf(value); kind != presentedForeign {
-		return presented{kind: kind, token: value}, nil
+	if p := g.token(value); p.ours() {
+		return p, nil
 	}
 	user, password, ok := userPassword(pair)
 	if !ok {
 		return presented{kind: presentedForeign}, nil
 	}
-	userKind, passwordKind := g.kindOf(user), g.kindOf(password)
+	asUser, asPassword := g.token(user), g.token(password)
 	switch {
-	case passwordKind != presentedForeign && userKind != presentedForeign,
-		userKind != presentedForeign && password != "":
+	case asPassword.ours() && asUser.ours(), asUser.ours() && password != "":
 		return presented{}, model.Deny(model.CodeMultipleCredentials).Differ("Basic credential", "a token as user beside a password", "user __token__ and the token as password")
-	case passwordKind != presentedForeign:
-		return presented{kind: passwordKind, token: password}, nil
-	case userKind != presentedForeign:
-		return presented{kind: userKind, token: user}, nil
+	case asPassword.ours():
+		return asPassword, nil
+	case asUser.ours():
+		return asUser, nil
 	}
 	return presented{kind: presentedForeign}, nil
 }
@@ -126,14 +127,16 @@ func userPassword(s string) (user, password string, ok bool) {
 	return strings.Cut(string(b), ":")
 }
 
-func (g *Gateway) kindOf(raw string) presentedKind {
-	switch {
-	case raw == "":
-		return presentedForeign
-	case g.Tokens.Ours(raw):
-		return presentedPublish
-	case g.Verifier.Ours(raw):
-		return presentedIdentity
+// token is a text as one of our tokens, or as something foreign.
+func (g *Gateway) token(raw string) presented {
+	if raw == "" {
+		return presented{kind: presentedForeign}
 	}
-	return presentedForeign
+	if g.Tokens.Ours(raw) {
+		return presented{kind: presentedPublish, token: raw}
+	}
+	if seen, ours := g.Verifier.Look(raw); ours {
+		return presented{kind: presentedIdentity, token: raw, known: seen.Known}
+	}
+	return presented{kind: presentedForeign}
 }

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -211,8 +210,6 @@ func (s *stepper) sleep(ctx context.Context, wake <-chan struct{}, d time.Durati
 		return false
 	}
 }
-
-func digestOf(raw string) [sha256.Size]byte { return sha256.Sum256([]byte(raw)) }
 
 // TestMain also looks for goroutines that outlive their issuer.
 func TestMain(m *testing.M) {

@@ -16,7 +16,23 @@ const maxDepth = 32
 // parseObject reads one JSON object with nothing after it. What two parsers could read differently is refused: a key that
 // is there twice (compared after unescaping), invalid UTF-8, anything that RFC 8259 does not allow. Numbers keep
 // their spelling as json.Number.
+//
+// The library judges the whole document at once, and what it has found good is read without asking again. All else is read token by
+// token, which says what is wrong.
 func parseObject(data []byte) (map[string]any, error) {
+	if jsontext.Value(data).IsValid(jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false)) {
+		r := validReader{text: string(data)}
+		if v, ok := r.value(0); ok {
+			if object, ok := v.(map[string]any); ok {
+				return object, nil
+			}
+		}
+	}
+	return parseTokens(data)
+}
+
+// parseTokens is parseObject by tokens.
+func parseTokens(data []byte) (map[string]any, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))
 	if d.PeekKind() != '{' {
 		return nil, errors.New("not a JSON object")

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -59,19 +58,40 @@ func NewVerifier(issuers []*Issuer, options Options) (*Verifier, error) {
 // is judged and never passed on. It costs no cryptography but a digest.
 func (v *Verifier) Ours(raw string) bool {
 	// Only what has the form of a token is remembered; most of what is asked for has not.
-	if len(raw) <= maxToken && strings.Count(raw, ".") == 2 && v.cache.Contains(tokenKey(raw)) {
+	if key, _, ok := tokenKey(raw); ok && v.cache.Contains(key) {
 		return true
 	}
-	return looseIssuer(raw, func(iss string) bool {
-		_, ok := v.byURL[iss]
-		return ok
-	})
+	return looseIssuer(raw, v.configured)
 }
 
-// tokenKey names a token in the memory of verified ones.
-func tokenKey(raw string) [sha256.Size]byte {
-	var room [4 << 10]byte // of nearly every one; a copy on the stack is cheaper than one more piece of memory
-	return sha256.Sum256(append(room[:0], raw...))
+func (v *Verifier) configured(iss string) bool {
+	_, ok := v.byURL[iss]
+	return ok
+}
+
+// Look is Ours of a token that will be verified where it is ours: what it has cost to look is not spent again.
+func (v *Verifier) Look(raw string) (model.Sighting, bool) {
+	seen := model.Sighting{Raw: raw}
+	key, digest, ok := tokenKey(raw)
+	if ok && v.cache.Contains(key) {
+		seen.Known = sighting{key: key, digest: digest}
+		return seen, true
+	}
+	if ok {
+		// What the strict reading accepts has one iss, which every other reading finds too.
+		if t, err := parseToken(raw, digest); err == nil {
+			seen.Known = sighting{key, digest, t}
+			iss, _ := t.claims["iss"].(string)
+			return seen, v.configured(iss)
+		}
+	}
+	return seen, looseIssuer(raw, v.configured)
+}
+
+// sighting is what Look knows of a token: its names, and where it was not remembered how it reads.
+type sighting struct {
+	key, digest [sha256.Size]byte
+	token       *token
 }
 
 // Active is true while an issuer of that name is configured and enabled.
@@ -105,16 +125,24 @@ func (v *Verifier) Run(id *model.Identity) map[string]string {
 }
 
 // Verify checks everything about a token but replay. Exactly one of audiences must be its audience. The error is a *model.Denial.
-// The identity's claims are shared with later calls and must not be changed.
+// The identity is shared with later calls and must not be changed.
 func (v *Verifier) Verify(ctx context.Context, raw string, audiences []string) (*model.Identity, error) {
-	key := tokenKey(raw)
-	found, denial := v.recall(ctx, key)
+	return v.VerifySeen(ctx, model.Sighting{Raw: raw}, audiences)
+}
+
+// VerifySeen is Verify of a token that Look has seen.
+func (v *Verifier) VerifySeen(ctx context.Context, seen model.Sighting, audiences []string) (*model.Identity, error) {
+	s, ok := seen.Known.(sighting)
+	if !ok {
+		s.key, s.digest, _ = tokenKey(seen.Raw)
+	}
+	found, denial := v.recall(ctx, s.key)
 	if denial != nil {
 		return nil, denial
 	}
 	known := found != nil
 	if !known {
-		if found, denial = v.judge(ctx, raw); denial != nil {
+		if found, denial = v.judge(ctx, seen.Raw, s); denial != nil {
 			return nil, denial
 		}
 	}
@@ -126,10 +154,9 @@ func (v *Verifier) Verify(ctx context.Context, raw string, audiences []string) (
 		return nil, denial
 	}
 	if !known {
-		v.cache.Add(key, found)
+		v.cache.Add(s.key, found)
 	}
-	id := found.identity
-	return &id, nil
+	return &found.identity, nil
 }
 
 // recall finds a remembered token; nil where there is none, or none that is still good.
@@ -151,10 +178,13 @@ func (v *Verifier) recall(ctx context.Context, key [sha256.Size]byte) (*verdict,
 }
 
 // judge verifies a token from the beginning: spelling, issuer, signature, then what it says.
-func (v *Verifier) judge(ctx context.Context, raw string) (*verdict, *model.Denial) {
-	t, err := parseToken(raw)
-	if err != nil {
-		return nil, model.Deny(model.CodeInvalidToken).Hinted("%s; send the identity token exactly as the CI platform gave it", err).Because(err)
+func (v *Verifier) judge(ctx context.Context, raw string, s sighting) (*verdict, *model.Denial) {
+	t := s.token
+	if t == nil || t.raw != raw {
+		var err error
+		if t, err = parseToken(raw, s.digest); err != nil {
+			return nil, model.Deny(model.CodeInvalidToken).Hinted("%s; send the identity token exactly as the CI platform gave it", err).Because(err)
+		}
 	}
 	i, denial := v.issuerOf(t)
 	if denial != nil {

@@ -30,6 +30,14 @@ type Identity struct {
 	Claims map[string]any
 }
 
+// Sighting is a token that a verifier has looked at, to find out whether it is one of its own.
+type Sighting struct {
+	// Raw is the token, which may be of any kind.
+	Raw string
+	// Known is what the verifier keeps of its look for when it verifies the token; nil: nothing.
+	Known any
+}
+
 // DigestHex is the digest as the audit shows it.
 func (id *Identity) DigestHex() string { return hex.EncodeToString(id.Digest[:]) }
 
