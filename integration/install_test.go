@@ -12,6 +12,7 @@ import (
 	"github.com/trustpub/trustpub/integration/gateway"
 	"github.com/trustpub/trustpub/integration/process"
 	"github.com/trustpub/trustpub/integration/registry"
+	"github.com/trustpub/trustpub/integration/toolbox"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -33,7 +34,7 @@ func readerPolicies(of map[string]string) string {
 	return text
 }
 
-// privateGitea is a gateway in front of four private organisations of a Gitea, one for each ecosystem.
+// privateGitea is a gateway in front of private organisations of a Gitea, one for each ecosystem.
 func privateGitea(t *testing.T, artifact string) (r *rig, url map[string]string) {
 	t.Helper()
 	if err := dependencies(); err != nil {
@@ -58,16 +59,21 @@ func privateGitea(t *testing.T, artifact string) (r *rig, url map[string]string)
 		}
 		return reg
 	}
-	python, node, crates, jars := owner("pypi"), owner("npm"), owner("cargo"), owner("maven")
+	python, node, crates, jars, packages := owner("pypi"), owner("npm"), owner("cargo"), owner("maven"), owner("nuget")
 	python.PublicPort = port
-	policy := readerPolicies(map[string]string{registryName: "acme-widget", "node": "@acme/widget", "crates": "acme-widget", "jars": "com.example:" + artifact})
+	policy := readerPolicies(map[string]string{registryName: "acme-widget", "node": "@acme/widget", "crates": "acme-widget", "jars": "com.example:" + artifact, "packages": "acme.widget"})
 	r = startRig(t, python, withPolicy("widget.yaml", policy), func(_ *rig, c *gateway.Config, _ map[string]string) {
 		c.Sites[0].Beside = []gateway.Site{
-			{Registry: node, Name: "node", Ecosystem: "npm"}, {Registry: crates, Name: "crates", Ecosystem: "cargo"}, {Registry: jars, Name: "jars", Ecosystem: "maven"},
+			{Registry: node, Name: "node", Ecosystem: "npm"},
+			{Registry: crates, Name: "crates", Ecosystem: "cargo"},
+			{Registry: jars, Name: "jars", Ecosystem: "maven"},
+			{Registry: packages, Name: "packages", Ecosystem: "nuget"},
 		}
 	})
 	origin := strings.TrimSuffix(r.site.Public(), python.Path)
-	return r, map[string]string{"pip": r.site.Public(), "npm": origin + node.Path, "cargo": origin + crates.Path, "mvn": origin + jars.Path}
+	return r, map[string]string{
+		"pip": r.site.Public(), "npm": origin + node.Path, "cargo": origin + crates.Path, "mvn": origin + jars.Path, "dotnet": origin + packages.Path,
+	}
 }
 
 // TestExecInstalls: whoever may only read installs from private registries without a password, by trustpub exec; others get nothing.
@@ -87,10 +93,13 @@ func TestExecInstalls(t *testing.T) {
 		h.Carrier = &client.Carrier{Program: program, Registry: url[name], Name: as, Identity: "github"}
 		return h
 	}
-	for _, tc := range []struct {
+	type row struct {
 		name, as, installed string
-		publish, install    func(client.Home) (client.Result, error)
-	}{
+		// stops is true for a client that finds its version there and sends nothing.
+		stops            bool
+		publish, install func(client.Home) (client.Result, error)
+	}
+	rows := []row{
 		{
 			name: "pip", installed: "target/acme_widget-1.0.0.dist-info/METADATA",
 			publish: func(h client.Home) (client.Result, error) {
@@ -101,7 +110,7 @@ func TestExecInstalls(t *testing.T) {
 			},
 		},
 		{
-			name: "npm", installed: "project/node_modules/@acme/widget/package.json",
+			name: "npm", stops: true, installed: "project/node_modules/@acme/widget/package.json",
 			publish: func(h client.Home) (client.Result, error) {
 				return h.NPM(t.Context(), url["npm"], "", "@acme/widget", "1.0.0")
 			},
@@ -110,7 +119,7 @@ func TestExecInstalls(t *testing.T) {
 			},
 		},
 		{
-			name: "cargo", as: "gateway", installed: "project/Cargo.lock",
+			name: "cargo", as: "gateway", stops: true, installed: "project/Cargo.lock",
 			publish: func(h client.Home) (client.Result, error) {
 				return h.CargoPublish(t.Context(), "sparse+"+url["cargo"], "", "acme-widget", "1.0.0")
 			},
@@ -127,7 +136,19 @@ func TestExecInstalls(t *testing.T) {
 				return h.MavenCompile(t.Context(), url["mvn"], "com.example", artifact, "1.0.0")
 			},
 		},
-	} {
+	}
+	if toolbox.HasDotnet { // nobody packages it for other processors
+		rows = append(rows, row{
+			name: "dotnet", as: "Acme", installed: "packages/acme.widget/1.0.0/content/content.txt",
+			publish: func(h client.Home) (client.Result, error) {
+				return h.DotnetPush(t.Context(), "Acme", url["dotnet"]+"index.json", "acme.widget", "1.0.0")
+			},
+			install: func(h client.Home) (client.Result, error) {
+				return h.DotnetRestore(t.Context(), "Acme", url["dotnet"]+"index.json", "acme.widget", "1.0.0")
+			},
+		})
+	}
+	for _, tc := range rows {
 		t.Run(tc.name, func(t *testing.T) {
 			run := func(what func(client.Home) (client.Result, error), h client.Home) client.Result {
 				got, err := what(h)
@@ -145,7 +166,7 @@ func TestExecInstalls(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(reader.Dir, tc.installed)); got.Code != 0 || err != nil {
 				t.Errorf("exit status %d, %v\n%s", got.Code, err, got.Output)
 			}
-			if got := run(tc.publish, home(tc.name, tc.as, otherRepository)); got.Code == 0 || got.Code == 125 {
+			if got := run(tc.publish, home(tc.name, tc.as, otherRepository)); got.Code == 0 || got.Code == 125 || !tc.stops && !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {
 				t.Errorf("a reader publishes: exit status %d\n%s", got.Code, got.Output)
 			}
 			if got := run(tc.install, home(tc.name, tc.as, foreignRepository)); got.Code != 125 || !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {

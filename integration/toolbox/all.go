@@ -79,6 +79,9 @@ func lanes() [][]func(context.Context) error {
 	for _, tool := range AllNode() {
 		fetched = append(fetched, func(ctx context.Context) error { return only(tool.Install(ctx)) })
 	}
+	if HasDotnet {
+		fetched = append(fetched, func(ctx context.Context) error { return only(Dotnet.Program(ctx)) })
+	}
 	return [][]func(context.Context) error{golang, crates, fetched}
 }
 
