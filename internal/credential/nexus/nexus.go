@@ -41,7 +41,7 @@ type Config struct {
 	Role string `json:"role,omitempty"`
 	// UserToken gives each user a user token, for a Nexus that takes nothing else. Needs a licence.
 	UserToken bool `json:"user_token,omitempty"`
-	// Reads says that reads get a credential too. Those of containers and of Maven always do.
+	// Reads says that reads get a credential too. Those of containers, of Maven and of Cargo always do.
 	Reads bool `json:"reads,omitempty"`
 	// Fixed is where a credential is that is used as it stands, as NAME:CODE: `fixed SECRET`.
 	Fixed model.Secret `json:"fixed,omitempty"`
@@ -104,7 +104,7 @@ func (c *Config) source(env credential.Env) (credential.Source, error) {
 		return nil, err
 	}
 	return &minter{
-		registry: env.Registry, role: role, token: c.UserToken, readable: c.Reads || readsFirst[env.Ecosystem], lifetime: lifetime, now: now,
+		registry: env.Registry, role: role, token: c.UserToken, readable: c.Reads || readsFirst[env.Ecosystem], settings: env.Ecosystem == cargo && !strings.Contains(c.Role, "{package}"), lifetime: lifetime, now: now,
 		api:    api{API: calls, user: c.User, password: c.Password},
 		logger: env.Logger.With("registry", env.Registry, "credential", Kind.Name),
 	}, nil
@@ -127,7 +127,10 @@ func (c *Config) role() (mintapi.Template, error) {
 }
 
 // readsFirst are the ecosystems whose clients read before they write: layers that are there already, indexes.
-var readsFirst = map[string]bool{"oci": true, "maven": true}
+var readsFirst = map[string]bool{"oci": true, "maven": true, cargo: true}
+
+// cargo is the ecosystem of which a read without a package may need a credential: that of the settings of its index, which Nexus never shows to anybody.
+const cargo = "cargo"
 
 // maxRole bounds a role's id.
 const maxRole = 200

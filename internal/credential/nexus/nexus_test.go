@@ -163,26 +163,34 @@ func TestRoles(t *testing.T) {
 // TestReads: who reads gets a user where the configuration says so, or where clients read before they write.
 func TestReads(t *testing.T) {
 	for _, tc := range []struct {
-		ecosystem   string
-		reads, want bool
-	}{{"pypi", false, false}, {"pypi", true, true}, {"maven", false, true}, {"oci", false, true}} {
+		ecosystem, role string
+		reads, want     bool
+		settings        bool // a read that names no package gets one too
+	}{
+		{"pypi", "publish", false, false, false},
+		{"pypi", "publish", true, true, false},
+		{"maven", "publish", false, true, false},
+		{"oci", "publish", false, true, false},
+		{"cargo", "publish", false, true, true},
+		{"cargo", "publish{package}", true, false, false}, // there is no role without the package
+	} {
 		c := contract.New()
 		var config *Config
 		if _, _, err := provision(t, c.Handler(), c.AdminPassword, func(got *Config) { config = got }); err != nil {
 			t.Fatal(err)
 		}
-		config.Reads = tc.reads
+		config.Reads, config.Role = tc.reads, tc.role
 		e := env()
 		e.Ecosystem = tc.ecosystem
 		src, err := config.Provision(e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := issue(t, src, target("acme/widget", model.ActionRead)); (got.Header != nil) != tc.want {
+		if got, err := src.Issue(t.Context(), target("acme/widget", model.ActionRead), nil); (err == nil && got.Header != nil) != tc.want {
 			t.Errorf("%s, reads %t: got a credential: %t, expected %t", tc.ecosystem, tc.reads, got.Header != nil, tc.want)
 		}
-		if got := issue(t, src, target("", model.ActionRead)); got.Header != nil {
-			t.Errorf("%s, reads %t: got a credential for a read that names no package", tc.ecosystem, tc.reads)
+		if got := issue(t, src, target("", model.ActionRead)); (got.Header != nil) != tc.settings {
+			t.Errorf("%s, reads %t: got a credential for a read that names no package: %t, expected %t", tc.ecosystem, tc.reads, got.Header != nil, tc.settings)
 		}
 	}
 }

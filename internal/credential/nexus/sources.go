@@ -19,6 +19,7 @@ type minter struct {
 	api             api
 	role            mintapi.Template
 	token, readable bool
+	settings        bool // a read that names no package gets a credential too, where the role does not depend on the package
 	lifetime        time.Duration
 	now             func() time.Time
 	logger          *slog.Logger
@@ -47,7 +48,7 @@ func (m *minter) issue(ctx context.Context, target model.Target) (model.Credenti
 	if target.Registry != m.registry {
 		return model.Credential{}, fmt.Errorf("registry is %q, expected %q", target.Registry, m.registry)
 	}
-	if target.Action == model.ActionRead && (!m.readable || target.Package == "") {
+	if target.Action == model.ActionRead && (!m.readable || target.Package == "" && !m.settings) {
 		return model.Credential{}, nil
 	}
 	role, err := m.role.Text(mintapi.Values{Named: mintapi.TargetValues(target)})
