@@ -25,7 +25,7 @@ const (
 )
 
 // azureRig is a gateway before the contract's server, whose application trusts jobs of one repository for this gateway.
-func azureRig(t *testing.T, ecosystem, path, pkg string) (*rig, *contract.Server) {
+func azureRig(t *testing.T, ecosystem, path, pkg string, options ...option) (*rig, *contract.Server) {
 	t.Helper()
 	if err := dependencies(); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func azureRig(t *testing.T, ecosystem, path, pkg string) (*rig, *contract.Server
 	policy := strings.Replace(widgetPolicy, "[acme-widget]", `["`+pkg+`"]`, 1)
 	policy = strings.Replace(policy, "        workflow: release.yml\n", "", 1)
 	policy = strings.Replace(policy, "repository: acme/widget", "repository: [acme/widget, acme/gadget]", 1)
-	r := startRig(t, reg, withEcosystem(ecosystem), withPolicy("widget.yaml", policy))
+	r := startRig(t, reg, append([]option{withEcosystem(ecosystem), withPolicy("widget.yaml", policy)}, options...)...)
 	cloud.Trust(trust.Issuer{URL: shared.issuer.URL(), Audiences: audiences(r), Keys: shared.issuer.JWKS, Claims: map[string]string{"repository": "acme/widget"}})
 	return r, cloud
 }
@@ -106,7 +106,7 @@ func TestAzureContainers(t *testing.T) {
 	if got := push(image + ":1.0"); got.Code != 0 {
 		t.Fatalf("exit status %d\n%s", got.Code, got.Output)
 	}
-	if r.files()[image+"/1.0"] == "" {
+	if r.files()[image+":1.0"] == "" {
 		t.Errorf("the registry holds %v, expected the manifest of %s", r.paths(), image)
 	}
 	used := 0
@@ -131,5 +131,33 @@ func TestAzureContainers(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, r.files()); diff != "" {
 		t.Errorf("the registry changed (-before +after):\n%s", diff)
+	}
+}
+
+// TestAzureFormats publishes to a feed with npm, mvn, nuget and cargo. What the feed's own indexes say leads past the gateway: cargo is given the settings of
+// the index by the site, and nuget the URL that it pushes to.
+func TestAzureFormats(t *testing.T) {
+	t.Parallel()
+	for ecosystem, tc := range map[string]struct {
+		path, below string
+		options     []option
+	}{
+		"npm":   {"/npm/registry/", "", nil},
+		"maven": {"/maven/v1/", "", nil},
+		"nuget": {"/nuget/v2/", "", []option{withAnswer("", nugetIndex)}},
+		"cargo": {"/Cargo/", "index/", []option{withAnswer("index/config.json", cargoSettings)}},
+	} {
+		t.Run(ecosystem, func(t *testing.T) {
+			t.Parallel()
+			p := publishers[ecosystem]
+			pkg := p.prefix + random(4)
+			r, cloud := azureRig(t, ecosystem, contract.Feed+tc.path, pkg, tc.options...)
+			p.runAt(t, r, pkg, tc.below)
+			for _, s := range cloud.Seen() {
+				if s.Method != http.MethodGet && s.Method != http.MethodHead && !cloud.Feeds(s.Token) {
+					t.Errorf("%s %s came without a token of the feed", s.Method, s.Path)
+				}
+			}
+		})
 	}
 }

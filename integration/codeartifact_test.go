@@ -23,7 +23,7 @@ const (
 )
 
 // codeArtifactRig is a gateway before the contract's server, whose role trusts jobs of one repository for this gateway.
-func codeArtifactRig(t *testing.T, format, ecosystem, pkg string) (*rig, *contract.Server) {
+func codeArtifactRig(t *testing.T, format, ecosystem, pkg string, options ...option) (*rig, *contract.Server) {
 	t.Helper()
 	if err := dependencies(); err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func codeArtifactRig(t *testing.T, format, ecosystem, pkg string) (*rig, *contra
 	policy := strings.Replace(widgetPolicy, "[acme-widget]", `["`+pkg+`"]`, 1)
 	policy = strings.Replace(policy, "        workflow: release.yml\n", "", 1)
 	policy = strings.Replace(policy, "repository: acme/widget", "repository: [acme/widget, acme/gadget]", 1)
-	r := startRig(t, reg, withEcosystem(ecosystem), withPolicy("widget.yaml", policy))
+	r := startRig(t, reg, append([]option{withEcosystem(ecosystem), withPolicy("widget.yaml", policy)}, options...)...)
 	aws.Trust(trust.Issuer{URL: shared.issuer.URL(), Audiences: audiences(r), Keys: shared.issuer.JWKS, Claims: map[string]string{"repository": "acme/widget"}})
 	return r, aws
 }
@@ -122,7 +122,7 @@ func TestCodeArtifactNPM(t *testing.T) {
 	if err != nil || got.Code != 0 {
 		t.Fatalf("%v, exit status %d\n%s", err, got.Code, got.Output)
 	}
-	if paths := r.paths(); len(paths) != 1 || paths[0] != "npm/@acme/widget/1.0.0" {
+	if paths := r.paths(); len(paths) != 1 || paths[0] != "npm/@acme/widget/-/widget-1.0.0.tgz" {
 		t.Errorf("CodeArtifact holds %q", paths)
 	}
 	for _, s := range aws.Seen() {
@@ -154,5 +154,32 @@ func TestCodeArtifactMaven(t *testing.T) {
 		if s.Method == http.MethodPut && aws.May(s.Token, "codeartifact:PublishPackageVersion", "package/acme/releases/maven/com.example/gadget") {
 			t.Error("the token of widget may publish gadget")
 		}
+	}
+}
+
+// TestCodeArtifactFormats publishes with nuget, gem and cargo. What CodeArtifact's own indexes say leads past the gateway: cargo is given the settings of the
+// index by the site, and nuget the URL that it pushes to.
+func TestCodeArtifactFormats(t *testing.T) {
+	t.Parallel()
+	for ecosystem, tc := range map[string]struct {
+		format  string
+		options []option
+	}{
+		"nuget":    {"nuget", []option{withPath("/nuget/" + contract.Repository + "/v2/package/"), withAnswer("", nugetIndex)}},
+		"rubygems": {"ruby", nil},
+		"cargo":    {"cargo", []option{withAnswer("config.json", cargoSettings)}},
+	} {
+		t.Run(ecosystem, func(t *testing.T) {
+			t.Parallel()
+			p := publishers[ecosystem]
+			pkg := p.prefix + random(4)
+			r, aws := codeArtifactRig(t, tc.format, ecosystem, pkg, tc.options...)
+			p.run(t, r, pkg)
+			for _, s := range aws.Seen() {
+				if s.Method != http.MethodGet && aws.May(s.Token, "codeartifact:PublishPackageVersion", "package/acme/releases/"+tc.format+"//another") {
+					t.Errorf("the token of %s %s may publish another package", s.Method, s.Path)
+				}
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,7 +34,11 @@ func googleRig(t *testing.T, repository, ecosystem, pkg string, lines ...string)
 		lines[i] = strings.ReplaceAll(lines[i], "CLOUD", cloud.URL)
 	}
 	lines = append([]string{"provider " + contract.Provider, "sts " + cloud.URL}, lines...)
-	reg := cloudRegistry(strings.TrimPrefix(cloud.URL, "http://"), "/"+contract.Project+"/"+repository+"/", "credential google {\n\t"+strings.Join(lines, "\n\t")+"\n}", cloud.Files)
+	path := "/" + contract.Project + "/" + repository + "/"
+	if ecosystem == "oci" {
+		path = "/v2/"
+	}
+	reg := cloudRegistry(strings.TrimPrefix(cloud.URL, "http://"), path, "credential google {\n\t"+strings.Join(lines, "\n\t")+"\n}", cloud.Files)
 	policy := strings.Replace(widgetPolicy, "[acme-widget]", `["`+pkg+`"]`, 1)
 	policy = strings.Replace(policy, "        workflow: release.yml\n", "", 1)
 	policy = strings.Replace(policy, "repository: acme/widget", "repository: [acme/widget, acme/gadget]", 1)
@@ -102,7 +107,7 @@ func TestGoogleNPM(t *testing.T) {
 	if err != nil || got.Code != 0 {
 		t.Fatalf("%v, exit status %d\n%s", err, got.Code, got.Output)
 	}
-	if paths := r.paths(); len(paths) != 1 || paths[0] != contract.NPM+"/@acme/widget/1.0.0" {
+	if paths := r.paths(); len(paths) != 1 || paths[0] != contract.NPM+"/@acme/widget/-/widget-1.0.0.tgz" {
 		t.Errorf("Artifact Registry holds %q", paths)
 	}
 	for _, s := range cloud.Seen() {
@@ -114,6 +119,48 @@ func TestGoogleNPM(t *testing.T) {
 		got, err := r.home(r.job(t, try{})).NPM(t.Context(), r.site.Public(), "", "@acme/gadget", "1.0.0")
 		if err != nil || got.Code == 0 {
 			t.Errorf("another package: %v, exit status %d\n%s", err, got.Code, got.Output)
+		}
+	})
+}
+
+// TestGoogleMaven deploys with mvn as a service account.
+func TestGoogleMaven(t *testing.T) {
+	t.Parallel()
+	p := publishers["maven"]
+	pkg := p.prefix + random(4)
+	r, cloud := googleRig(t, contract.Maven, "maven", pkg, "service_account "+contract.ServiceAccount, "iam CLOUD")
+	p.run(t, r, pkg)
+	for _, s := range cloud.Seen() {
+		if _, _, writes := cloud.May(s.Token); writes != (s.Method != http.MethodGet) && s.Token != "" && s.Method != http.MethodHead {
+			t.Errorf("the token of %s %s may write: %t", s.Method, s.Path, writes)
+		}
+	}
+}
+
+// TestGoogleContainers pushes with crane and skopeo as a service account; the names of images begin with project and repository.
+func TestGoogleContainers(t *testing.T) {
+	t.Parallel()
+	image := contract.Project + "/" + contract.Images + "/widget"
+	r, cloud := googleRig(t, contract.Images, "oci", image, "service_account "+contract.ServiceAccount, "iam CLOUD")
+	for tag, push := range map[string]func(client.Home, context.Context, string, string, string) (client.Result, error){"1.0": client.Home.Crane, "1.1": client.Home.Skopeo} {
+		got, err := push(r.home(nil), t.Context(), r.site.Host(), r.identity(nil), image+":"+tag)
+		if err != nil || got.Code != 0 {
+			t.Fatalf("%s: %v, exit status %d\n%s", tag, err, got.Code, got.Output)
+		}
+		if r.files()[image+":"+tag] == "" {
+			t.Errorf("Artifact Registry holds %q, expected %s:%s", r.paths(), image, tag)
+		}
+	}
+	r.unchanged(t, func() {
+		for name, tc := range map[string]struct{ password, image string }{
+			"a tag that exists": {r.identity(nil), image + ":1.0"},
+			"another image":     {r.identity(nil), strings.Replace(image, "widget", "gadget", 1) + ":1.0"},
+			"another publisher": {r.identity(foreignRepository), image + ":2.0"},
+			"a stolen token":    {cloud.Seen()[0].Token, image + ":2.0"},
+		} {
+			if got := r.pushes(t, tc.password, tc.image); got.Code == 0 {
+				t.Errorf("%s: exit status 0\n%s", name, got.Output)
+			}
 		}
 	})
 }

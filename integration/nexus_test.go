@@ -54,7 +54,10 @@ func newNexus(t *testing.T, any bool) *nexus {
 	t.Cleanup(server.Close)
 	return &nexus{
 		url: server.URL, addr: strings.TrimPrefix(server.URL, "http://"), user: contract.Admin, password: server.AdminPassword, role: "publish", contract: server,
-		repositories: map[string]string{"pypi": contract.PyPI, "maven": contract.Maven, "generic": contract.Raw},
+		repositories: map[string]string{
+			"pypi": contract.PyPI, "maven": contract.Maven, "generic": contract.Raw, "npm": contract.NPM, "nuget": contract.NuGet, "rubygems": contract.Gems,
+			"cargo": contract.Cargo,
+		},
 	}
 }
 
@@ -116,7 +119,7 @@ func (n *nexus) files(ctx context.Context, key, word string) (map[string]string,
 			return nil, err
 		}
 		for _, item := range page.Items {
-			if strings.Contains(item.Path, word) {
+			if strings.Contains(strings.ToLower(item.Path), word) {
 				files[strings.TrimPrefix(item.Path, "/")] = item.Checksum["sha1"]
 			}
 		}
@@ -201,6 +204,25 @@ func TestNexusMaven(t *testing.T) {
 		}
 	})
 	n.spent(t, r, 3)
+}
+
+// TestNexusFormats publishes with npm, nuget, gem and cargo into repositories that nobody may read anonymously.
+func TestNexusFormats(t *testing.T) {
+	t.Parallel()
+	for _, ecosystem := range []string{"npm", "nuget", "rubygems", "cargo"} {
+		t.Run(ecosystem, func(t *testing.T) {
+			t.Parallel()
+			n, p := newNexus(t, true), publishers[ecosystem]
+			pkg := p.prefix + random(4)
+			var options []option
+			if ecosystem == "nuget" {
+				options = append(options, withAnswer("", nugetIndex))
+			}
+			r := n.rig(t, ecosystem, pkg, n.making(t, n.role, "reads"), options...)
+			p.run(t, r, pkg)
+			n.spent(t, r, 1)
+		})
+	}
 }
 
 // TestNexusContainers pushes with crane, which reads before it writes.

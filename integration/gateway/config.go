@@ -25,6 +25,8 @@ type Site struct {
 	Upstream string
 	// Beside are further registries of the same host, each below a path of its own; only their Registry, Name and Ecosystem count.
 	Beside []Site
+	// Answers are lines of the site that answer before the proxy.
+	Answers []string
 	// Transport are lines of the proxy's transport.
 	Transport []string
 	// Lines are further lines of the registry's block, Passthrough those beside it.
@@ -118,6 +120,9 @@ func (c Config) site(b *strings.Builder, s Site, pki *PKI) {
 		b.WriteString(indent(2, "passthrough "+line))
 	}
 	b.WriteString("\t}\n")
+	for _, line := range s.Answers {
+		b.WriteString(indent(1, line))
+	}
 	for _, other := range s.Beside {
 		fmt.Fprintf(b, "\treverse_proxy %s* %s\n", other.Registry.Path, other.Registry.Addr)
 	}

@@ -13,6 +13,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
 // maxUpload bounds an upload of a test.
@@ -52,24 +54,15 @@ func body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 
 // uploadPyPI is twine's upload: stored below the name and the version as the form writes them.
 func (s *Server) uploadPyPI(w http.ResponseWriter, r *http.Request, repository string, who *token) {
-	if err := r.ParseMultipartForm(maxUpload); err != nil || r.FormValue(":action") != "file_upload" {
-		refuse(w, http.StatusBadRequest, "no form of an upload")
-		return
+	f, err := packages.ReadPython(r)
+	switch {
+	case errors.Is(err, packages.ErrDigest):
+		refuse(w, http.StatusConflict, err.Error())
+	case err != nil:
+		refuse(w, http.StatusBadRequest, err.Error())
+	default:
+		s.deploy(w, who, repository, f.Name+"/"+f.Version+"/"+f.File, f.Content, "w")
 	}
-	f, header, err := r.FormFile("content")
-	name, version := r.FormValue("name"), r.FormValue("version")
-	if err != nil || name == "" || version == "" || strings.ContainsAny(name+version+header.Filename, "/\\") {
-		refuse(w, http.StatusBadRequest, "name, version or content is missing")
-		return
-	}
-	defer f.Close()
-	content, err := io.ReadAll(f)
-	sum := sha256.Sum256(content)
-	if err != nil || r.FormValue("sha256_digest") != "" && r.FormValue("sha256_digest") != hex.EncodeToString(sum[:]) {
-		refuse(w, http.StatusConflict, "sha256_digest")
-		return
-	}
-	s.deploy(w, who, repository, name+"/"+version+"/"+header.Filename, content, "w")
 }
 
 // publishNPM stores the archive below the package, as NAME/-/NAME-VERSION.tgz.

@@ -1,14 +1,12 @@
 package azure
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"io"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
+
+	"github.com/trustpub/trustpub/integration/registry/images"
+	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
 // maxUpload bounds an upload of a test.
@@ -86,119 +84,71 @@ func (s *Server) see(r *http.Request, token string) {
 	s.seen = append(s.seen, Seen{r.Method, r.URL.EscapedPath(), token})
 }
 
+// feedChallenge is that of Azure Artifacts.
+const feedChallenge = "Bearer authorization_uri=https://login.example.com"
+
 // uploadPyPI is twine's upload to the feed.
 func (s *Server) uploadPyPI(w http.ResponseWriter, r *http.Request) {
 	_, token, basic := r.BasicAuth()
 	s.see(r, token)
 	if !basic || !s.Feeds(token) {
-		w.Header().Set("WWW-Authenticate", "Bearer authorization_uri=https://login.example.com")
+		w.Header().Set("WWW-Authenticate", feedChallenge)
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "no token of Azure DevOps: "+token)
 		return
 	}
-	if err := r.ParseMultipartForm(maxUpload); err != nil || r.FormValue(":action") != "file_upload" {
-		refuse(w, http.StatusBadRequest, "BAD_REQUEST", "no form of an upload")
-		return
-	}
-	f, header, err := r.FormFile("content")
-	if err != nil || r.FormValue("name") == "" || r.FormValue("version") == "" {
-		refuse(w, http.StatusBadRequest, "BAD_REQUEST", "name, version or content is missing")
-		return
-	}
-	defer f.Close()
-	content, err := io.ReadAll(f)
+	f, err := packages.ReadPython(r)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "BAD_REQUEST", "the body is cut")
+		refuse(w, http.StatusBadRequest, "BAD_REQUEST", err.Error())
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, there := s.files[header.Filename]; there {
+	if _, there := s.files[f.File]; there {
 		refuse(w, http.StatusConflict, "CONFLICT", "the feed has this file")
 		return
 	}
-	s.files[header.Filename] = content
+	s.files[f.File] = f.Content
 	w.WriteHeader(http.StatusOK)
 }
 
-var imagePath = regexp.MustCompile(`^([a-z0-9._/-]+)/(blobs/uploads|blobs|manifests)/([A-Za-z0-9_.:-]*)$`)
+var imagePath = regexp.MustCompile(`^/v2/([a-z0-9._/-]+)/(?:blobs|manifests|tags)/`)
 
-// images is the API of the distribution specification, as far as a push needs it. A registry's token comes as a bearer token.
-func (s *Server) images(w http.ResponseWriter, r *http.Request) {
+// challenge is that of a container registry.
+func challenge(r *http.Request) string {
+	scope := ""
+	if m := imagePath.FindStringSubmatch(r.URL.Path); m != nil {
+		scope = `,scope="repository:` + m[1] + `:pull,push"`
+	}
+	return `Bearer realm="https://` + r.Host + `/oauth2/token",service="` + r.Host + `"` + scope
+}
+
+// mayImage judges a request below /v2/ by the registry's token, which comes as a bearer token.
+func (s *Server) mayImage(r *http.Request, repository, action string) int {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	s.see(r, token)
-	m := imagePath.FindStringSubmatch(r.URL.Path)
-	if m == nil {
-		refuse(w, http.StatusNotFound, "NOT_FOUND", "no such call")
-		return
+	need := "push"
+	if action == images.Read {
+		need = "pull"
 	}
-	action := "push"
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		action = "pull"
+	if !s.May(token, repository, need) {
+		return http.StatusUnauthorized
 	}
-	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxUpload))
-	switch {
-	case !s.May(token, m[1], action):
-		w.Header().Set("WWW-Authenticate", `Bearer realm="https://`+r.Host+`/oauth2/token",service="`+r.Host+`",scope="repository:`+m[1]+`:pull,push"`)
-		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required: "+token)
-	case err != nil:
-		refuse(w, http.StatusBadRequest, "BLOB_UPLOAD_INVALID", "the body is cut")
-	case action == "pull":
-		s.pull(w, r, m[1]+"/"+m[3])
-	case m[2] == "manifests" && r.Method == http.MethodPut:
-		s.store(w, m[1], m[3], content)
-	case m[2] == "blobs/uploads":
-		s.layer(w, r, m[1], m[3], content)
-	default:
-		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "no such call")
-	}
+	return http.StatusOK
 }
 
-func digestOf(content []byte) string {
-	sum := sha256.Sum256(content)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
+// feeds are the paths of the feed whose packages the shared stores keep, with their formats. nuget/v2 is where packages are pushed, whatever the index
+// of nuget/v3 is at, and the index of crates is below Cargo.
+var feeds = map[string]string{"/npm/registry": packages.NPM, "/maven/v1": packages.Maven, "/nuget/v2": packages.NuGet, "/Cargo": packages.Cargo}
 
-func (s *Server) pull(w http.ResponseWriter, r *http.Request, name string) {
-	content, there := s.Files()[name]
-	if !there {
-		refuse(w, http.StatusNotFound, "NAME_UNKNOWN", "unknown")
-		return
+// mayPackage judges a request to one of the stores: Azure DevOps takes a token as Bearer, and as the password of anybody.
+func (s *Server) mayPackage(r *http.Request, _, _ string) int {
+	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !bearer {
+		_, token, _ = r.BasicAuth()
 	}
-	w.Header().Set("Docker-Content-Digest", digestOf(content))
-	w.Header().Set("Content-Length", fmt.Sprint(len(content)))
-	if r.Method == http.MethodGet {
-		_, _ = w.Write(content)
+	s.see(r, token)
+	if !s.Feeds(token) {
+		return http.StatusUnauthorized
 	}
-}
-
-func (s *Server) store(w http.ResponseWriter, repository, name string, content []byte) {
-	s.mu.Lock()
-	s.files[repository+"/"+name] = content
-	s.mu.Unlock()
-	w.Header().Set("Docker-Content-Digest", digestOf(content))
-	w.Header().Set("Location", "/v2/"+repository+"/blobs/"+digestOf(content))
-	w.WriteHeader(http.StatusCreated)
-}
-
-// layer is an upload: begun, continued and ended.
-func (s *Server) layer(w http.ResponseWriter, r *http.Request, repository, id string, content []byte) {
-	if id == "" {
-		id = random(8)
-	}
-	s.mu.Lock()
-	s.parts[id] = append(s.parts[id], content...)
-	whole := slices.Clone(s.parts[id])
-	s.mu.Unlock()
-	digest := r.URL.Query().Get("digest")
-	if digest == "" {
-		w.Header().Set("Location", "/v2/"+repository+"/blobs/uploads/"+id)
-		w.Header().Set("Range", fmt.Sprintf("0-%d", max(len(whole)-1, 0)))
-		w.WriteHeader(http.StatusAccepted)
-		return
-	}
-	if digest != digestOf(whole) {
-		refuse(w, http.StatusBadRequest, "DIGEST_INVALID", "another digest")
-		return
-	}
-	s.store(w, repository, digest, whole)
+	return http.StatusOK
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trustpub/trustpub/integration/registry/images"
+	"github.com/trustpub/trustpub/integration/registry/packages"
 	"github.com/trustpub/trustpub/integration/registry/trust"
 )
 
@@ -50,11 +53,12 @@ type Server struct {
 	Pushes bool
 
 	issuer trust.Issuer
+	stores map[string]*packages.Store // by path of the feed
+	images *images.Store
 
 	mu     sync.Mutex
 	tokens map[string]access
 	files  map[string][]byte
-	parts  map[string][]byte
 	seen   []Seen
 }
 
@@ -71,13 +75,26 @@ type access struct {
 
 // New makes one that nobody serves yet. Its application has one federated credential, for the issuer.
 func New(issuer trust.Issuer) *Server {
-	return &Server{Now: time.Now, Pushes: true, issuer: issuer, tokens: map[string]access{}, files: map[string][]byte{}, parts: map[string][]byte{}}
+	s := &Server{
+		Now: time.Now, Pushes: true, issuer: issuer, tokens: map[string]access{}, files: map[string][]byte{}, stores: map[string]*packages.Store{},
+	}
+	s.images = &images.Store{Challenge: challenge, May: s.mayImage}
+	for path, format := range feeds {
+		store := packages.New(format)
+		store.Challenge, store.Private, store.May = feedChallenge, true, s.mayPackage
+		s.stores[path] = store
+	}
+	return s
 }
 
 // Start starts one.
 func Start(issuer trust.Issuer) *Server {
 	s := New(issuer)
-	s.Plain, s.TLS = httptest.NewServer(s.Handler()), httptest.NewTLSServer(s.Handler())
+	s.Plain, s.TLS = httptest.NewUnstartedServer(s.Handler()), httptest.NewTLSServer(s.Handler())
+	for _, store := range s.stores {
+		store.Host = s.Plain.Listener.Addr().String() // whatever host a proxy was asked for
+	}
+	s.Plain.Start()
 	s.Registry = s.TLS.Listener.Addr().String()
 	return s
 }
@@ -103,17 +120,22 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /oauth2/exchange", s.exchange)
 	mux.HandleFunc("POST /oauth2/token", s.narrow)
 	mux.HandleFunc("POST "+Feed+"/pypi/upload/{$}", s.uploadPyPI)
-	images := http.StripPrefix("/v2/", http.HandlerFunc(s.images))
+	for path, store := range s.stores {
+		mux.Handle(Feed+path+"/", packages.Below(Feed+path, store))
+		if path == "/Cargo" {
+			mux.Handle(Feed+path+"/index/", packages.Below(Feed+path+"/index", store))
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v2/") { // which a pattern with a tenant would match too
-			images.ServeHTTP(w, r)
+			s.images.ServeHTTP(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
 }
 
-// Files are what is stored: of the feed by name, of images by path.
+// Files are what is stored: of the feed by name, and by its path but for Python; of images the manifests, by name and tag.
 func (s *Server) Files() map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,6 +143,12 @@ func (s *Server) Files() map[string][]byte {
 	for name, content := range s.files {
 		all[name] = content
 	}
+	for path, store := range s.stores {
+		for name, content := range store.Files() {
+			all[path+"/"+name] = content
+		}
+	}
+	maps.Copy(all, s.images.Manifests())
 	return all
 }
 

@@ -13,12 +13,13 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
 // The one organisation, with its service and its repository.
@@ -220,22 +221,12 @@ func (s *Server) uploadPython(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(b))
-	if r.ParseMultipartForm(64<<20) != nil || r.FormValue(":action") != "file_upload" || r.FormValue("name") == "" {
+	f, err := packages.ReadPython(r)
+	if err != nil {
 		detail(w, http.StatusBadRequest, "No upload.")
 		return
 	}
-	f, header, err := r.FormFile("content")
-	if err != nil || strings.ContainsAny(header.Filename, "/\\") {
-		detail(w, http.StatusBadRequest, "No content.")
-		return
-	}
-	defer f.Close()
-	content, err := io.ReadAll(f)
-	if err != nil {
-		detail(w, http.StatusBadRequest, "No content.")
-		return
-	}
-	s.store(w, header.Filename, content, http.StatusOK)
+	s.store(w, f.File, f.Content, http.StatusOK)
 }
 
 // file is a path: PUT, GET and HEAD.

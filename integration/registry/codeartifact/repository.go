@@ -1,30 +1,39 @@
 package codeartifact
 
 import (
-	"encoding/json"
-	"io"
 	"net/http"
-	"regexp"
 	"strings"
+
+	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
 // maxUpload bounds an upload of a test.
 const maxUpload = 64 << 20
 
-// token is the authorization token of a request, in the forms that a format's clients send: npm's as Bearer, the others' as Basic too.
+// challenge is what CodeArtifact answers with a 401.
+const challenge = `Basic realm="acme-` + Account + `"`
+
+// formats are those whose packages the shared stores keep, by CodeArtifact's names of them.
+var formats = map[string]string{"npm": packages.NPM, "maven": packages.Maven, "nuget": packages.NuGet, "cargo": packages.Cargo, "ruby": packages.RubyGems}
+
+// token is the authorization token of a request, in the form that a format's clients are told to send: as Bearer, but for cargo, whose tokens are the
+// whole header; for Python, Maven and NuGet as the password of aws too.
 func token(r *http.Request, format string) string {
 	header := r.Header.Get("Authorization")
+	if format == "cargo" {
+		return header
+	}
 	if bearer, ok := strings.CutPrefix(header, "Bearer "); ok {
 		return bearer
 	}
-	if user, password, ok := r.BasicAuth(); ok && user == "aws" && format != "npm" {
+	if user, password, ok := r.BasicAuth(); ok && user == "aws" && format != "npm" && format != "ruby" {
 		return password
 	}
 	return ""
 }
 
-// enter finds the session of a request, and asks whether it may do something with a package or, without one, read the repository.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, format, action, pkg string) bool {
+// judge finds the session of a request, and asks whether it may do something with a package or, without one, read the repository: 200, 401 or 403.
+func (s *Server) judge(r *http.Request, format, action, pkg string) int {
 	raw := token(r, format)
 	s.mu.Lock()
 	in := s.tokens[raw]
@@ -40,21 +49,51 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, format, action, p
 	}
 	switch {
 	case !s.Good(raw):
-		w.Header().Set("WWW-Authenticate", `Basic realm="acme-`+Account+`"`)
-		refuse(w, http.StatusUnauthorized, "Unauthenticated", "Unauthenticated: "+raw)
+		return http.StatusUnauthorized
 	case !s.May(raw, action, resource):
-		refuse(w, http.StatusForbidden, "AccessDeniedException", "not authorized to perform "+action+" on "+resource)
+		return http.StatusForbidden
+	}
+	return http.StatusOK
+}
+
+// mayPackage judges a request to one of the shared stores.
+func (s *Server) mayPackage(r *http.Request, format, pkg, action string) int {
+	switch action {
+	case packages.Read:
+		return s.judge(r, format, "codeartifact:ReadFromRepository", "")
+	case packages.Index:
+		action = "codeartifact:PutPackageMetadata"
 	default:
+		action = "codeartifact:PublishPackageVersion"
+	}
+	resource := "/" + strings.ToLower(pkg)
+	if scoped, ok := strings.CutPrefix(pkg, "@"); ok {
+		resource = scoped
+	} else if group, artifact, ok := strings.Cut(pkg, ":"); ok {
+		resource = group + "/" + artifact
+	}
+	return s.judge(r, format, action, resource)
+}
+
+// enter is judge, and refuses.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, format, action, pkg string) bool {
+	switch status := s.judge(r, format, action, pkg); status {
+	case http.StatusOK:
 		return true
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", challenge)
+		refuse(w, status, "Unauthenticated", "Unauthenticated: "+token(r, format))
+	default:
+		refuse(w, status, "AccessDeniedException", "not authorized to perform "+action+" on "+pkg)
 	}
 	return false
 }
 
-// keep stores a file; one that is there stays, but for an index of Maven.
-func (s *Server) keep(w http.ResponseWriter, name string, content []byte, again bool) {
+// keep stores a file; one that is there stays.
+func (s *Server) keep(w http.ResponseWriter, name string, content []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, there := s.files[name]; there && !again {
+	if _, there := s.files[name]; there {
 		refuse(w, http.StatusConflict, "ConflictException", "the asset exists")
 		return
 	}
@@ -62,95 +101,12 @@ func (s *Server) keep(w http.ResponseWriter, name string, content []byte, again 
 	w.WriteHeader(http.StatusOK)
 }
 
-var separators = regexp.MustCompile(`[-_.]+`)
-
 // uploadPyPI is twine's upload.
 func (s *Server) uploadPyPI(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseMultipartForm(maxUpload); err != nil || r.FormValue(":action") != "file_upload" {
-		refuse(w, http.StatusBadRequest, "ValidationException", "no form of an upload")
-		return
-	}
-	f, header, err := r.FormFile("content")
-	if err != nil || r.FormValue("name") == "" || r.FormValue("version") == "" {
-		refuse(w, http.StatusBadRequest, "ValidationException", "name, version or content is missing")
-		return
-	}
-	defer f.Close()
-	content, err := io.ReadAll(f)
-	if err != nil || r.FormValue("sha256_digest") != "" && r.FormValue("sha256_digest") != digest(content) {
-		refuse(w, http.StatusBadRequest, "ValidationException", "sha256_digest")
-		return
-	}
-	name := strings.ToLower(separators.ReplaceAllString(r.FormValue("name"), "-"))
-	if s.enter(w, r, "pypi", "codeartifact:PublishPackageVersion", "/"+name) {
-		s.keep(w, "pypi/"+name+"/"+r.FormValue("version")+"/"+header.Filename, content, false)
-	}
-}
-
-// npm stores the archive of a document, and answers reads of a package with none.
-func (s *Server) npm(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet {
-		if s.enter(w, r, "npm", "codeartifact:ReadFromRepository", "") {
-			refuse(w, http.StatusNotFound, "ResourceNotFoundException", "no such package")
-		}
-		return
-	}
-	var doc struct {
-		Name        string `json:"name"`
-		Versions    map[string]json.RawMessage
-		Attachments map[string]struct{ Data []byte } `json:"_attachments"`
-	}
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxUpload)).Decode(&doc)
-	if err != nil || r.Method != http.MethodPut || doc.Name != r.PathValue("name") || len(doc.Versions) != 1 || len(doc.Attachments) != 1 {
-		refuse(w, http.StatusBadRequest, "ValidationException", "no document of one version")
-		return
-	}
-	pkg := "/" + doc.Name
-	if scoped, ok := strings.CutPrefix(doc.Name, "@"); ok {
-		pkg = scoped
-	}
-	if !s.enter(w, r, "npm", "codeartifact:PublishPackageVersion", pkg) {
-		return
-	}
-	for version := range doc.Versions {
-		for _, a := range doc.Attachments {
-			s.keep(w, "npm/"+doc.Name+"/"+version, a.Data, false)
-		}
-	}
-}
-
-// maven stores files by their path.
-func (s *Server) maven(w http.ResponseWriter, r *http.Request) {
-	path := r.PathValue("path")
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		if !s.enter(w, r, "maven", "codeartifact:ReadFromRepository", "") {
-			return
-		}
-		content, there := s.Files()["maven/"+path]
-		if !there {
-			refuse(w, http.StatusNotFound, "ResourceNotFoundException", "no such asset")
-			return
-		}
-		_, _ = w.Write(content)
-		return
-	}
-	segments := strings.Split(path, "/")
-	index := strings.HasPrefix(segments[len(segments)-1], "maven-metadata.xml")
-	behind := 3 // artifact, version and file
-	if index {
-		behind = 2
-	}
-	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxUpload))
-	if err != nil || r.Method != http.MethodPut || len(segments) <= behind {
-		refuse(w, http.StatusBadRequest, "ValidationException", "no PUT of a whole file below a group, an artifact and a version")
-		return
-	}
-	at := len(segments) - behind
-	action := "codeartifact:PublishPackageVersion"
-	if index {
-		action = "codeartifact:PutPackageMetadata"
-	}
-	if s.enter(w, r, "maven", action, strings.Join(segments[:at], ".")+"/"+segments[at]) {
-		s.keep(w, "maven/"+path, content, index)
+	f, err := packages.ReadPython(r)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "ValidationException", err.Error())
+	} else if s.enter(w, r, "pypi", "codeartifact:PublishPackageVersion", "/"+f.Normal()) {
+		s.keep(w, "pypi/"+f.Normal()+"/"+f.Version+"/"+f.File, f.Content)
 	}
 }

@@ -1,6 +1,6 @@
 // Package codeartifact is a server that keeps the contract of AWS CodeArtifact, and of what of STS and IAM goes with it, as their
 // documentation states it: AssumeRoleWithWebIdentity with a policy for the session, GetAuthorizationToken with a signature (version 4),
-// and uploads of Python, npm and Maven that are judged by the policies of role and session. What is not documented it refuses.
+// and uploads of Python, npm, Maven, NuGet, Cargo and Ruby that are judged by the policies of role and session. What is not documented it refuses.
 package codeartifact
 
 import (
@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trustpub/trustpub/integration/registry/packages"
 	"github.com/trustpub/trustpub/integration/registry/trust"
 )
 
@@ -35,11 +36,12 @@ type Server struct {
 	Policy []Statement
 
 	issuer trust.Issuer
+	stores map[string]*packages.Store // by format
 
 	mu       sync.Mutex
 	sessions map[string]*session // by access key
 	tokens   map[string]*session // by authorization token
-	files    map[string][]byte   // by format and path
+	files    map[string][]byte   // of Python, by format and path
 	seen     []Seen
 }
 
@@ -56,8 +58,8 @@ type session struct {
 // New makes one that nobody serves yet. Its role trusts the issuer, and may publish everything in the repository.
 func New(issuer trust.Issuer) *Server {
 	arn := "arn:aws:codeartifact:" + Region + ":" + Account + ":"
-	return &Server{
-		Now: time.Now, issuer: issuer, sessions: map[string]*session{}, tokens: map[string]*session{}, files: map[string][]byte{},
+	s := &Server{
+		Now: time.Now, issuer: issuer, stores: map[string]*packages.Store{}, sessions: map[string]*session{}, tokens: map[string]*session{}, files: map[string][]byte{},
 		Policy: []Statement{
 			{Effect: "Allow", Action: List{"codeartifact:GetAuthorizationToken"}, Resource: List{arn + "domain/" + Domain}},
 			{
@@ -68,12 +70,23 @@ func New(issuer trust.Issuer) *Server {
 			{Effect: "Allow", Action: List{"codeartifact:PublishPackageVersion", "codeartifact:PutPackageMetadata"}, Resource: List{arn + "package/" + Domain + "/" + Repository + "/*"}},
 		},
 	}
+	for name, format := range formats {
+		store := packages.New(format)
+		store.Challenge, store.Private = challenge, true
+		store.May = func(r *http.Request, pkg, action string) int { return s.mayPackage(r, name, pkg, action) }
+		s.stores[name] = store
+	}
+	return s
 }
 
 // Start starts one.
 func Start(issuer trust.Issuer) *Server {
 	s := New(issuer)
-	s.Server = httptest.NewServer(s.Handler())
+	s.Server = httptest.NewUnstartedServer(s.Handler())
+	for _, store := range s.stores {
+		store.Host = s.Listener.Addr().String() // whatever host a proxy was asked for
+	}
+	s.Server.Start()
 	return s
 }
 
@@ -90,8 +103,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /{$}", s.assume)
 	mux.HandleFunc("POST /v1/authorization-token", s.authorize)
 	mux.HandleFunc("POST /pypi/"+Repository+"/{$}", s.uploadPyPI)
-	mux.HandleFunc("/npm/"+Repository+"/{name...}", s.npm)
-	mux.HandleFunc("/maven/"+Repository+"/{path...}", s.maven)
+	for format, store := range s.stores {
+		mux.Handle("/"+format+"/"+Repository+"/", packages.Below("/"+format+"/"+Repository, store))
+	}
 	return mux
 }
 
@@ -102,6 +116,11 @@ func (s *Server) Files() map[string][]byte {
 	all := map[string][]byte{}
 	for name, content := range s.files {
 		all[name] = content
+	}
+	for format, store := range s.stores {
+		for name, content := range store.Files() {
+			all[format+"/"+name] = content
+		}
 	}
 	return all
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	shared "github.com/trustpub/trustpub/integration/registry/packages"
 )
 
 // maxUpload bounds an upload of a test.
@@ -77,23 +79,10 @@ func body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 
 // uploadPyPI is twine's upload, and POST of the package's form.
 func (c *Server) uploadPyPI(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseMultipartForm(maxUpload); err != nil {
-		problem(w, http.StatusBadRequest, "400 Bad request - content is missing")
-		return
-	}
-	f, header, err := r.FormFile("content")
-	name, version := r.FormValue("name"), r.FormValue("version")
-	if err != nil || name == "" || version == "" {
-		problem(w, http.StatusBadRequest, "400 Bad request - name, version or content is missing")
-		return
-	}
-	defer f.Close()
-	content, err := io.ReadAll(f)
-	if sum := sha256.Sum256(content); err != nil || r.FormValue("sha256_digest") != "" && r.FormValue("sha256_digest") != hex.EncodeToString(sum[:]) {
-		problem(w, http.StatusBadRequest, "400 Bad request - sha256_digest")
-		return
-	}
-	if c.store(w, file{"pypi", name, version, header.Filename, content}) {
+	f, err := shared.ReadPython(r)
+	if err != nil {
+		problem(w, http.StatusBadRequest, "400 Bad request - "+err.Error())
+	} else if c.store(w, file{"pypi", f.Name, f.Version, f.File, f.Content}) {
 		answer(w, http.StatusCreated, map[string]string{"message": "201 Created"})
 	}
 }

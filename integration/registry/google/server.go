@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trustpub/trustpub/integration/registry/images"
+	"github.com/trustpub/trustpub/integration/registry/packages"
 	"github.com/trustpub/trustpub/integration/registry/trust"
 )
 
@@ -27,6 +29,9 @@ const (
 	Project        = "acme-prod"
 	Python         = "python-releases"
 	NPM            = "npm-releases"
+	Maven          = "maven-releases"
+	// Images is the repository of containers, whose name follows that of the project in an image's.
+	Images = "images"
 )
 
 // The scopes of access tokens.
@@ -41,7 +46,10 @@ const (
 	maxLife       = time.Hour
 )
 
-// Server is one project with a pool of workload identities, a service account and two repositories.
+// challenge is what Artifact Registry answers with a 401.
+const challenge = `Basic realm="Google Artifact Registry"`
+
+// Server is one project with a pool of workload identities, a service account and a repository of each format.
 type Server struct {
 	*httptest.Server
 	// Now is the clock.
@@ -52,10 +60,12 @@ type Server struct {
 	Users []string
 
 	issuer trust.Issuer
+	stores map[string]*packages.Store // by repository
+	images *images.Store
 
 	mu     sync.Mutex
 	tokens map[string]access
-	files  map[string][]byte
+	files  map[string][]byte // of Python
 	seen   []Seen
 }
 
@@ -70,15 +80,34 @@ type access struct {
 
 // New makes one that nobody serves yet. Its provider trusts the issuer.
 func New(issuer trust.Issuer) *Server {
-	return &Server{
+	s := &Server{
 		Now: time.Now, Members: []string{ServiceAccount}, Users: []string{"federated"}, issuer: issuer, tokens: map[string]access{}, files: map[string][]byte{},
+		stores: map[string]*packages.Store{NPM: packages.New(packages.NPM), Maven: packages.New(packages.Maven)},
 	}
+	for name, store := range s.stores {
+		store.Challenge = challenge
+		store.May = func(r *http.Request, _, action string) int { return s.judge(r, name == NPM, action != packages.Read) }
+	}
+	s.images = &images.Store{Challenge: images.Challenge(challenge), May: s.mayImage}
+	return s
+}
+
+// mayImage judges a request below /v2/; a name there begins with the project and the repository.
+func (s *Server) mayImage(r *http.Request, repository, action string) int {
+	if !strings.HasPrefix(repository, Project+"/"+Images+"/") {
+		return http.StatusNotFound
+	}
+	return s.judge(r, true, action != images.Read)
 }
 
 // Start starts one.
 func Start(issuer trust.Issuer) *Server {
 	s := New(issuer)
-	s.Server = httptest.NewServer(s.Handler())
+	s.Server = httptest.NewUnstartedServer(s.Handler())
+	for _, store := range s.stores {
+		store.Host = s.Listener.Addr().String() // whatever host a proxy was asked for
+	}
+	s.Server.Start()
 	return s
 }
 
@@ -95,11 +124,14 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/token", s.exchange)
 	mux.HandleFunc("POST /v1/projects/-/serviceAccounts/{account}", s.impersonate)
 	mux.HandleFunc("POST /"+Project+"/"+Python+"/{$}", s.uploadPyPI)
-	mux.HandleFunc("/"+Project+"/"+NPM+"/{name...}", s.npm)
+	for name, store := range s.stores {
+		mux.Handle("/"+Project+"/"+name+"/", packages.Below("/"+Project+"/"+name, store))
+	}
+	mux.Handle("/v2/", s.images)
 	return mux
 }
 
-// Files are those of the repositories, as repository, slash and path.
+// Files are those of the repositories, as repository, slash and path, and the manifests of images, as name, colon and tag.
 func (s *Server) Files() map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,6 +139,12 @@ func (s *Server) Files() map[string][]byte {
 	for name, content := range s.files {
 		all[name] = content
 	}
+	for repository, store := range s.stores {
+		for name, content := range store.Files() {
+			all[repository+"/"+name] = content
+		}
+	}
+	maps.Copy(all, s.images.Manifests())
 	return all
 }
 
@@ -248,8 +286,8 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request) {
 // maxUpload bounds an upload of a test.
 const maxUpload = 64 << 20
 
-// enter finds whom a request is of, and whether he may.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, bearer, write bool) bool {
+// judge finds whom a request is of, and whether he may: 200, 401 or 403. npm and containers have the token as Bearer alone.
+func (s *Server) judge(r *http.Request, bearer, write bool) int {
 	raw := ""
 	if user, password, ok := r.BasicAuth(); ok && user == "oauth2accesstoken" && !bearer {
 		raw = password
@@ -262,12 +300,23 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, bearer, write boo
 	s.mu.Unlock()
 	switch {
 	case raw == "" || member == "":
-		w.Header().Set("WWW-Authenticate", `Basic realm="Google Artifact Registry"`)
-		refuse(w, http.StatusUnauthorized, "UNAUTHENTICATED", "Unauthenticated request: "+raw)
+		return http.StatusUnauthorized
 	case !reads || write && !writes:
-		refuse(w, http.StatusForbidden, "PERMISSION_DENIED", `Permission "artifactregistry.repositories.uploadArtifacts" denied`)
-	default:
+		return http.StatusForbidden
+	}
+	return http.StatusOK
+}
+
+// enter is judge for an upload, and refuses.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) bool {
+	switch status := s.judge(r, false, true); status {
+	case http.StatusOK:
 		return true
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", challenge)
+		refuse(w, status, "UNAUTHENTICATED", "Unauthenticated request: "+r.Header.Get("Authorization"))
+	default:
+		refuse(w, status, "PERMISSION_DENIED", `Permission "artifactregistry.repositories.uploadArtifacts" denied`)
 	}
 	return false
 }
@@ -285,50 +334,10 @@ func (s *Server) keep(w http.ResponseWriter, name string, content []byte) {
 
 // uploadPyPI is twine's upload.
 func (s *Server) uploadPyPI(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseMultipartForm(maxUpload); err != nil || r.FormValue(":action") != "file_upload" {
-		refuse(w, http.StatusBadRequest, "INVALID_ARGUMENT", "no form of an upload")
-		return
-	}
-	f, header, err := r.FormFile("content")
-	if err != nil || r.FormValue("name") == "" || r.FormValue("version") == "" {
-		refuse(w, http.StatusBadRequest, "INVALID_ARGUMENT", "name, version or content is missing")
-		return
-	}
-	defer f.Close()
-	content, err := io.ReadAll(f)
+	f, err := packages.ReadPython(r)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "INVALID_ARGUMENT", "the body is cut")
-		return
-	}
-	if s.enter(w, r, false, true) {
-		s.keep(w, Python+"/"+r.FormValue("name")+"/"+header.Filename, content)
-	}
-}
-
-// npm stores the archive of a document, and answers reads of a package with none.
-func (s *Server) npm(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet {
-		if s.enter(w, r, true, false) {
-			refuse(w, http.StatusNotFound, "NOT_FOUND", "no such package")
-		}
-		return
-	}
-	var doc struct {
-		Name        string `json:"name"`
-		Versions    map[string]json.RawMessage
-		Attachments map[string]struct{ Data []byte } `json:"_attachments"`
-	}
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxUpload)).Decode(&doc)
-	if err != nil || r.Method != http.MethodPut || doc.Name != r.PathValue("name") || len(doc.Versions) != 1 || len(doc.Attachments) != 1 {
-		refuse(w, http.StatusBadRequest, "INVALID_ARGUMENT", "no document of one version")
-		return
-	}
-	if !s.enter(w, r, true, true) {
-		return
-	}
-	for version := range doc.Versions {
-		for _, a := range doc.Attachments {
-			s.keep(w, NPM+"/"+doc.Name+"/"+version, a.Data)
-		}
+		refuse(w, http.StatusBadRequest, "INVALID_ARGUMENT", err.Error())
+	} else if s.enter(w, r) {
+		s.keep(w, Python+"/"+f.Name+"/"+f.File, f.Content)
 	}
 }

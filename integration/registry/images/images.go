@@ -205,6 +205,19 @@ func (s *Store) Tags(repository string) []string {
 	return tags
 }
 
+// Manifests are those of all tags, by REPOSITORY:TAG.
+func (s *Store) Manifests() map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string][]byte{}
+	for name, content := range s.files {
+		if repository, tag, _ := strings.Cut(name, "@"); !strings.HasPrefix(tag, "sha256:") {
+			all[repository+":"+tag] = content
+		}
+	}
+	return all
+}
+
 // Digest is that of a tag's manifest; empty where there is none.
 func (s *Store) Digest(repository, tag string) string {
 	s.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/trustpub/trustpub/integration/registry/images"
+	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
 // The repositories.
@@ -21,7 +22,14 @@ const (
 	Raw   = "raw-hosted"
 	// Docker has a connector of its own, here at the same port: /v2/ leads to it.
 	Docker = "docker-hosted"
+	NPM    = "npm-hosted"
+	NuGet  = "nuget-hosted"
+	Gems   = "rubygems-hosted"
+	Cargo  = "cargo-hosted"
 )
+
+// formats are those of the repositories whose packages the shared stores keep.
+var formats = map[string]string{NPM: packages.NPM, NuGet: packages.NuGet, Gems: packages.RubyGems, Cargo: packages.Cargo}
 
 // Admin is the account that makes users.
 const Admin = "trustpub-maker"
@@ -40,6 +48,7 @@ type Server struct {
 
 	kinds  map[string]string // of repositories
 	images *images.Store
+	stores map[string]*packages.Store // by repository
 
 	mu    sync.Mutex
 	users map[string]*account
@@ -79,7 +88,17 @@ func New() *Server {
 			"raw-one": {{Raw, "acme-widget/", "browse read add edit"}},
 		},
 	}
-	s.images = &images.Store{Challenge: images.Challenge(`BASIC realm="Sonatype Nexus Repository Manager"`), May: s.mayImage}
+	const challenge = `BASIC realm="Sonatype Nexus Repository Manager"`
+	s.images = &images.Store{Challenge: images.Challenge(challenge), May: s.mayImage}
+	s.stores = map[string]*packages.Store{}
+	for repository, format := range formats {
+		s.kinds[repository] = format
+		s.Roles["publish"] = append(s.Roles["publish"], Privilege{repository, "", "browse read add edit"})
+		store := packages.New(format)
+		store.Challenge, store.Taken, store.Private = challenge, http.StatusBadRequest, true
+		store.May = func(r *http.Request, pkg, action string) int { return s.mayPackage(r, repository, pkg, action) }
+		s.stores[repository] = store
+	}
 	return s
 }
 
@@ -102,6 +121,21 @@ func (s *Server) mayImage(r *http.Request, image, action string) int {
 	return http.StatusOK
 }
 
+// mayPackage judges a request to a repository of packages. A new version edits what there is of its package: documents and indexes.
+func (s *Server) mayPackage(r *http.Request, repository, pkg, action string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user, who := s.of(r.Header)
+	s.seen = append(s.seen, Seen{r.Method, r.URL.EscapedPath(), user})
+	switch {
+	case who == nil:
+		return http.StatusUnauthorized
+	case action == packages.Read && s.may(who, repository, pkg, "read"), action == packages.Publish && s.may(who, repository, pkg, "add") && s.may(who, repository, pkg, "edit"):
+		return http.StatusOK
+	}
+	return http.StatusForbidden
+}
+
 func random(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails
@@ -119,6 +153,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /service/rest/v1/assets", s.admin(s.assets))
 	mux.HandleFunc("/repository/{repository}/{path...}", s.repository)
 	mux.Handle("/v2/", s.images)
+	for repository, store := range s.stores {
+		mux.Handle("/repository/"+repository+"/", packages.Below("/repository/"+repository, store))
+	}
 	return mux
 }
 

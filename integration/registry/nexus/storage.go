@@ -5,11 +5,13 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net/http"
-	"regexp"
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
 // maxUpload bounds an upload of a test.
@@ -25,8 +27,14 @@ func (s *Server) assets(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotFound, "no such repository")
 		return
 	}
+	files := maps.Clone(s.files)
+	if store := s.stores[repository]; store != nil {
+		for name, content := range store.Files() {
+			files[repository+"/"+name] = content
+		}
+	}
 	var keys []string
-	for key := range s.files {
+	for key := range files {
 		if strings.HasPrefix(key, repository+"/") && key > r.URL.Query().Get("continuationToken") {
 			keys = append(keys, key)
 		}
@@ -39,7 +47,7 @@ func (s *Server) assets(w http.ResponseWriter, r *http.Request) {
 	}
 	items := []map[string]any{}
 	for _, key := range keys {
-		sum := sha1.Sum(s.files[key])
+		sum := sha1.Sum(files[key])
 		items = append(items, map[string]any{
 			"repository": repository, "path": strings.TrimPrefix(key, repository+"/"), "checksum": map[string]string{"sha1": hex.EncodeToString(sum[:])},
 		})
@@ -82,29 +90,15 @@ func body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	return b, err == nil
 }
 
-var separators = regexp.MustCompile(`[-_.]+`)
-
 // uploadPyPI is twine's upload, stored as packages/NAME/VERSION/FILE.
 func (s *Server) uploadPyPI(w http.ResponseWriter, r *http.Request, content []byte, repository string, who *account) {
 	r.Body = io.NopCloser(bytes.NewReader(content))
-	if err := r.ParseMultipartForm(maxUpload); err != nil || r.FormValue(":action") != "file_upload" {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	f, header, err := r.FormFile("content")
-	name, version := r.FormValue("name"), r.FormValue("version")
-	if err != nil || name == "" || version == "" || strings.ContainsAny(name+version+header.Filename, "/\\") {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	defer f.Close()
-	file, err := io.ReadAll(f)
+	f, err := packages.ReadPython(r)
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	path := "packages/" + strings.ToLower(separators.ReplaceAllString(name, "-")) + "/" + version + "/" + header.Filename
-	s.store(w, repository, path, file, who, http.StatusOK)
+	s.store(w, repository, "packages/"+f.Normal()+"/"+f.Version+"/"+f.File, f.Content, who, http.StatusOK)
 }
 
 // store keeps a file: add for a new one; the write policy is that of releases, which lets nobody replace one but the indexes of Maven.

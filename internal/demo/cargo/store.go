@@ -40,7 +40,7 @@ func open(string) (*script.Store, error) {
 	g.mux.HandleFunc("GET /config.json", g.config)
 	g.mux.HandleFunc("GET /api/v1/crates/{name}/{version}/download", g.download)
 	g.mux.HandleFunc("GET /", g.lines)
-	return &script.Store{Handler: g.mux, Secret: g.secret, Stored: g.crates.Stored}, nil
+	return &script.Store{Handler: g.mux, Secret: g.secret, Stored: g.crates.Stored, Shelf: &g.crates, Identify: identify}, nil
 }
 
 // indexPath is where the index has a name's lines.
@@ -113,6 +113,12 @@ func (g *registry) publish(w http.ResponseWriter, r *http.Request) {
 	defer g.mu.Unlock()
 	g.index[name] = append(append(bytes.Clone(g.index[name]), text...), '\n')
 	reply(w, http.StatusOK, map[string]any{"warnings": map[string][]string{"invalid_categories": {}, "invalid_badges": {}, "other": {}}})
+}
+
+// identify reads the crate and version of a publish.
+func identify(_ string, body []byte) (crate, version string, err error) {
+	line, _, err := parse(body)
+	return line.Name, line.Version, err
 }
 
 // parse takes the body apart; the lengths in it must be those of its parts.

@@ -65,7 +65,18 @@ type registry struct {
 
 func open(string) (*script.Store, error) {
 	r := &registry{secret: script.NewSecret(), packages: map[string]*document{}}
-	return &script.Store{Handler: r, Secret: r.secret, Stored: r.shelf.Stored}, nil
+	return &script.Store{Handler: r, Secret: r.secret, Stored: r.shelf.Stored, Shelf: &r.shelf, Identify: identify}, nil
+}
+
+// identify reads the package of a document, and its one version.
+func identify(_ string, body []byte) (pkg, version string, err error) {
+	var doc document
+	if err := json.Unmarshal(body, &doc); err != nil || len(doc.Versions) != 1 {
+		return "", "", errors.New("expected a document with one version")
+	}
+	for version = range doc.Versions {
+	}
+	return doc.Name, version, nil
 }
 
 // ServeHTTP answers by the path: a package, or an archive of it.

@@ -35,7 +35,7 @@ func open(string) (*script.Store, error) {
 	f.mux.HandleFunc("GET /index.json", f.index)
 	f.mux.HandleFunc("GET /"+flatPath+"{id}/index.json", f.versions)
 	f.mux.HandleFunc("GET /"+flatPath+"{id}/{version}/{file}", f.file)
-	return &script.Store{Handler: f.mux, Secret: f.secret, Stored: f.packages.Stored}, nil
+	return &script.Store{Handler: f.mux, Secret: f.secret, Stored: f.packages.Stored, Shelf: &f.packages, Identify: identifyForm}, nil
 }
 
 // index tells clients where to push and to read: where they asked.
@@ -92,6 +92,15 @@ func unwrap(contentType string, body []byte) ([]byte, error) {
 		return nil, errors.New("the form has no end, or more than a package")
 	}
 	return pkg, nil
+}
+
+// identifyForm reads id and version of the package in a form.
+func identifyForm(contentType string, body []byte) (id, version string, err error) {
+	pkg, err := unwrap(contentType, body)
+	if err != nil {
+		return "", "", err
+	}
+	return identify(pkg)
 }
 
 // identify reads id and version of a package.

@@ -32,7 +32,10 @@ func open(string) (*script.Store, error) {
 	s.mux.HandleFunc("GET /names", s.names)
 	s.mux.HandleFunc("GET /info/{name}", s.info)
 	s.mux.HandleFunc("GET /gems/{file}", s.gem)
-	return &script.Store{Handler: s.mux, Secret: s.secret, Stored: s.gems.Stored}, nil
+	return &script.Store{
+		Handler: s.mux, Secret: s.secret, Stored: s.gems.Stored, Shelf: &s.gems,
+		Identify: func(_ string, gem []byte) (name, version string, err error) { return identify(gem) },
+	}, nil
 }
 
 // push keeps a gem under the name and version that it has inside, once all of it came.

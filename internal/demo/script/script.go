@@ -78,6 +78,10 @@ type Store struct {
 	Secret, User, Password string
 	// Stored lists what the registry holds.
 	Stored func() ([]string, error)
+	// Shelf is where it keeps that, and Identify reads the package and version of an upload by its type and body; of those that other registries are
+	// made of.
+	Shelf    *Shelf
+	Identify func(contentType string, body []byte) (pkg, version string, err error)
 }
 
 // Login is what a client publishes with.

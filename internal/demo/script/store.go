@@ -41,13 +41,19 @@ func Body(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	return b, true
 }
 
-// Base is the URL by which a registry is known to who asks it: through a proxy, the proxy's.
+// Base is the URL by which a registry is known to who asks it: through a proxy, the proxy's; with the path before the registry's own, where that was
+// taken off.
 func Base(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
 		scheme = "https"
 	}
-	return scheme + "://" + r.Host
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	before, cut := strings.CutSuffix(path, r.URL.EscapedPath())
+	if !cut {
+		before = ""
+	}
+	return scheme + "://" + r.Host + before
 }
 
 // Shelf keeps files in memory, for registries that need no disk. It is safe for concurrent use.
