@@ -584,12 +584,13 @@ func BenchmarkRecord(b *testing.B) {
 	b.Run("one line", func(b *testing.B) {
 		b.ReportAllocs()
 		var c chain
+		var e, line []byte
 		for b.Loop() {
-			e, err := encode(event)
-			if err != nil {
+			var err error
+			if e, err = encode(e[:0], &event); err != nil {
 				b.Fatal(err)
 			}
-			c.attach(e)
+			line, _ = c.attach(line[:0], e)
 		}
 	})
 	b.Run("record", func(b *testing.B) {

@@ -5,28 +5,32 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
 
 // object writes the members of a JSON object. It is what encoding/json does with the tags of model.Event, byte for byte, without
 // reflection: each publish waits for an event.
-type object struct{ b []byte }
+type object struct {
+	b []byte
+	// suspect is true once a text was seen that may hold what redact looks for.
+	suspect bool
+}
 
 // usualEvent is the room for the line of a publish, in bytes.
 const usualEvent = 1536
 
-// appendEvent writes an event as JSON.
-func appendEvent(b []byte, e *model.Event) ([]byte, error) {
-	o := object{append(b, `{"time":"`...)}
-	var err error
+// appendEvent writes an event as JSON; suspect is true where it may hold what redact looks for.
+func appendEvent(b []byte, e *model.Event) (out []byte, suspect bool, err error) {
+	o := object{b: append(b, `{"time":"`...)}
 	if o.b, err = e.Time.AppendText(o.b); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	o.b = append(o.b, `","event":`...)
-	o.b = appendText(o.b, e.ID)
+	o.quote(e.ID)
 	o.b = append(o.b, `,"kind":`...)
-	o.b = appendText(o.b, string(e.Kind))
+	o.quote(string(e.Kind))
 	o.text("decision", e.Decision)
 	o.text("code", string(e.Code))
 	o.text("message", e.Message)
@@ -59,7 +63,7 @@ func appendEvent(b []byte, e *model.Event) ([]byte, error) {
 	o.number("duration_ms", e.DurationMS)
 	o.text("result", e.Result)
 	o.texts("detail", e.Detail)
-	return append(o.b, '}'), nil
+	return append(o.b, '}'), o.suspect, nil
 }
 
 func (o *object) name(name string) {
@@ -70,7 +74,7 @@ func (o *object) name(name string) {
 func (o *object) text(name, value string) {
 	if value != "" {
 		o.name(name)
-		o.b = appendText(o.b, value)
+		o.quote(value)
 	}
 }
 
@@ -88,28 +92,31 @@ func (o *object) list(name string, values []string) {
 	o.name(name)
 	for i, v := range values {
 		o.b = append(o.b, "[,"[min(i, 1)])
-		o.b = appendText(o.b, v)
+		o.quote(v)
 	}
 	o.b = append(o.b, ']')
 }
+
+// member is a key of a map, with its value.
+type member struct{ key, value string }
 
 // texts writes a map in the order of its keys.
 func (o *object) texts(name string, values map[string]string) {
 	if len(values) == 0 {
 		return
 	}
-	var room [32]string
-	keys := room[:0]
-	for key := range values {
-		keys = append(keys, key)
+	var room [32]member
+	members := room[:0]
+	for key, value := range values {
+		members = append(members, member{key, value})
 	}
-	slices.Sort(keys)
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
 	o.name(name)
-	for i, key := range keys {
+	for i := range members {
 		o.b = append(o.b, "{,"[min(i, 1)])
-		o.b = appendText(o.b, key)
+		o.quote(members[i].key)
 		o.b = append(o.b, ':')
-		o.b = appendText(o.b, values[key])
+		o.quote(members[i].value)
 	}
 	o.b = append(o.b, '}')
 }
@@ -120,25 +127,61 @@ func (o *object) target(t *model.Target) {
 	}
 	o.name("target")
 	o.b = append(o.b, `{"ecosystem":`...)
-	o.b = appendText(o.b, t.Ecosystem)
+	o.quote(t.Ecosystem)
 	o.b = append(o.b, `,"registry":`...)
-	o.b = appendText(o.b, t.Registry)
+	o.quote(t.Registry)
 	o.text("package", t.Package)
 	o.text("version", t.Version)
 	o.text("file", t.File)
 	o.b = append(o.b, `,"action":`...)
-	o.b = appendText(o.b, string(t.Action))
+	o.quote(string(t.Action))
 	o.b = append(o.b, '}')
 }
 
-// appendText quotes a text. Nearly all are printable ASCII with nothing to escape; the standard library writes the others.
-func appendText(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			return appendEscaped(b, s)
+// What a byte of a text means to quote.
+const (
+	plain   = iota
+	escaped // the standard library writes the text
+	marking // it may end one of secretShapes' marks
+)
+
+// meaning is that of each byte. Nearly all texts are printable ASCII with nothing to escape.
+var meaning = func() (all [256]uint8) {
+	for c := range all {
+		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			all[c] = escaped
 		}
 	}
-	return append(append(append(b, '"'), s...), '"')
+	for _, s := range secretShapes {
+		all[s.mark[len(s.mark)-1]] = marking
+	}
+	return all
+}()
+
+// quote writes a text as JSON.
+func (o *object) quote(s string) {
+	for i := range len(s) {
+		switch meaning[s[i]] {
+		case plain:
+		case marking:
+			o.suspect = o.suspect || endsMark(s[:i+1])
+		default:
+			o.suspect = true // what an escape stands beside is not looked at here
+			o.b = appendEscaped(o.b, s)
+			return
+		}
+	}
+	o.b = append(append(append(o.b, '"'), s...), '"')
+}
+
+// endsMark is true where one of the marks ends the text.
+func endsMark(s string) bool {
+	for i := range secretShapes {
+		if strings.HasSuffix(s, secretShapes[i].mark) {
+			return true
+		}
+	}
+	return false
 }
 
 func appendEscaped(b []byte, s string) []byte {

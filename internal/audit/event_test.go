@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math/rand"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/quick"
 	"time"
@@ -24,7 +25,7 @@ func TestEventIsWhatItsTagsSay(t *testing.T) {
 		if err := enc.Encode(event); err != nil {
 			t.Fatal(err)
 		}
-		got, err := appendEvent(nil, &event)
+		got, _, err := appendEvent(nil, &event)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,6 +40,38 @@ func TestEventIsWhatItsTagsSay(t *testing.T) {
 		event := model.Event{Time: time.Unix(random.Int63n(1<<36), random.Int63n(1e9)).UTC()}
 		anything(t, random, reflect.ValueOf(&event).Elem())
 		same(event)
+	}
+}
+
+// TestSuspects: what redact would change is always looked at, wherever it stands, and what publishes usually say never is.
+func TestSuspects(t *testing.T) {
+	secrets := []string{
+		"tpub_" + strings.Repeat("a", 9), "eyJ" + strings.Repeat("a", 9) + ".b", "pypi-" + strings.Repeat("a", 41), "devpi-" + strings.Repeat("a", 41),
+		"Basic  " + strings.Repeat("a", 9), "basic " + strings.Repeat("a", 9), "Bearer " + strings.Repeat("a", 9), "bearer " + strings.Repeat("a", 9),
+	}
+	for _, secret := range secrets {
+		for _, text := range []string{secret, "x" + secret, "\n" + secret, secret + "\n", "é" + secret, "_ -J" + secret + "\""} {
+			for name, event := range map[string]model.Event{
+				"a field": {Got: text}, "the id": {ID: text}, "a list": {Registries: []string{"", text}}, "a key": {Run: map[string]string{text: ""}},
+				"a value": {Detail: map[string]string{"": text}}, "a target": {Target: &model.Target{File: text}},
+			} {
+				line, suspect, err := appendEvent(nil, &event)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !suspect || bytes.Equal(redact(line), line) {
+					t.Errorf("%q as %s: suspect is %t, and what is written %s", text, name, suspect, redact(line))
+				}
+			}
+		}
+	}
+	usual := model.Event{
+		ID: "9c1fb2a07d3e4d51", Kind: model.EventDecision, Credential: "publish_token", Policy: "widget-release", Message: "no policy allows this",
+		Target: &model.Target{Ecosystem: "pypi", Registry: "internal-pypi", File: "acme_widget-1.0-py3-none-any.whl"},
+		Run:    map[string]string{"job_workflow_ref": "acme/widget/.github/workflows/release.yml@refs/tags/v1.0", "run_id": "1"},
+	}
+	if line, suspect, err := appendEvent(nil, &usual); err != nil || suspect {
+		t.Errorf("%s: suspect is %t, %v", line, suspect, err)
 	}
 }
 

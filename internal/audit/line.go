@@ -74,28 +74,31 @@ func parseLink(line []byte) (link, error) {
 	return l, nil
 }
 
-// attach makes the next line of the chain from an encoded event.
-func (c *chain) attach(event []byte) []byte {
-	line := make([]byte, 0, len(event)+110)
-	line = append(line, `{"v":`...)
-	line = strconv.AppendInt(line, SchemaVersion, 10)
-	line = append(line, `,"seq":`...)
-	line = strconv.AppendUint(line, c.seq+1, 10)
-	line = append(line, `,"prev":"`...)
-	line = hex.AppendEncode(line, c.head[:])
-	line = append(line, `",`...)
-	line = append(line, event[1:]...)
+// attach appends the next line of the chain, made of an encoded event, to b.
+func (c *chain) attach(b, event []byte) (all, line []byte) {
+	from := len(b)
+	b = append(b, `{"v":`...)
+	b = strconv.AppendInt(b, SchemaVersion, 10)
+	b = append(b, `,"seq":`...)
+	b = strconv.AppendUint(b, c.seq+1, 10)
+	b = append(b, `,"prev":"`...)
+	b = hex.AppendEncode(b, c.head[:])
+	b = append(b, `",`...)
+	b = append(b, event[1:]...)
+	line = b[from:len(b):len(b)]
 	c.seq, c.head = c.seq+1, sha256.Sum256(line)
-	return line
+	return b, line
 }
 
-// encode turns an event into a JSON object on one line, without anything that looks like a token.
-func encode(event model.Event) ([]byte, error) {
-	out, err := appendEvent(make([]byte, 0, usualEvent), &event)
+// encode appends an event to b as a JSON object on one line, without anything that looks like a token.
+func encode(b []byte, event *model.Event) ([]byte, error) {
+	out, suspect, err := appendEvent(b, event)
 	if err != nil {
 		return nil, fmt.Errorf("audit: event %s: %w", event.ID, err)
 	}
-	out = redact(out)
+	if suspect {
+		out = redact(out)
+	}
 	if len(out) > MaxLine-256 {
 		return nil, fmt.Errorf("audit: event %s has %d bytes, expected at most %d", event.ID, len(out), MaxLine-256)
 	}
@@ -105,21 +108,21 @@ func encode(event model.Event) ([]byte, error) {
 // secretShapes are what tokens and credentials look like. No event has a field for one; but an event quotes what a client
 // sent in the wrong place ("got"), and that may be the token itself.
 var secretShapes = []struct {
-	// mark is looked for first, since it is cheap.
-	mark    []byte
+	// mark is looked for first, since it is cheap. JSON escapes none of its characters, nor has them between texts.
+	mark    string
 	pattern *regexp.Regexp
 }{
-	{[]byte("tpub_"), regexp.MustCompile(`tpub_[A-Za-z0-9_=-]{8,}(\.[A-Za-z0-9_=-]*)*`)},
-	{[]byte("eyJ"), regexp.MustCompile(`eyJ[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]*)*`)},
-	{[]byte("pypi-"), regexp.MustCompile(`pypi-[A-Za-z0-9_=-]{40,}`)},
-	{[]byte("devpi-"), regexp.MustCompile(`devpi-[A-Za-z0-9_=-]{40,}`)},
-	{[]byte("asic "), regexp.MustCompile(`[Bb]asic +[A-Za-z0-9+/=_-]{8,}`)},
-	{[]byte("earer "), regexp.MustCompile(`[Bb]earer +[A-Za-z0-9+/=_.~-]{8,}`)},
+	{"tpub_", regexp.MustCompile(`tpub_[A-Za-z0-9_=-]{8,}(\.[A-Za-z0-9_=-]*)*`)},
+	{"eyJ", regexp.MustCompile(`eyJ[A-Za-z0-9_=-]{8,}\.[A-Za-z0-9_=-]+(\.[A-Za-z0-9_=-]*)*`)},
+	{"pypi-", regexp.MustCompile(`pypi-[A-Za-z0-9_=-]{40,}`)},
+	{"devpi-", regexp.MustCompile(`devpi-[A-Za-z0-9_=-]{40,}`)},
+	{"asic ", regexp.MustCompile(`[Bb]asic +[A-Za-z0-9+/=_-]{8,}`)},
+	{"earer ", regexp.MustCompile(`[Bb]earer +[A-Za-z0-9+/=_.~-]{8,}`)},
 }
 
 func redact(line []byte) []byte {
 	for _, s := range secretShapes {
-		if bytes.Contains(line, s.mark) {
+		if bytes.Contains(line, []byte(s.mark)) {
 			line = s.pattern.ReplaceAll(line, []byte("[redacted]"))
 		}
 	}

@@ -67,15 +67,15 @@ func New(opts Options) (*Log, error) {
 // Record returns once the event is as durable as every sink can make it. After an error it may be written or not, and the
 // caller refuses.
 func (l *Log) Record(ctx context.Context, event model.Event) error {
-	b, err := l.encode(event)
+	b, err := l.encode(&event)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	entries := make([]*entry, len(l.streams))
-	for i, s := range l.streams {
-		entries[i] = s.record(ctx, b)
+	until := time.Now().Add(l.timeout)
+	var room [2]*entry
+	entries := room[:0]
+	for _, s := range l.streams {
+		entries = append(entries, s.record(ctx, until, b, len(l.streams) == 1))
 	}
 	var first error
 	for i, s := range l.streams {
@@ -100,22 +100,22 @@ func (l *Log) Ready() error {
 // Note records without waiting. An event that cannot be kept is counted and logged, and a later line says how many were
 // lost.
 func (l *Log) Note(event model.Event) {
-	b, err := l.encode(event)
+	b, err := l.encode(&event)
 	for _, s := range l.streams {
 		if err != nil {
 			s.lose(1, err.Error())
 			continue
 		}
-		s.note(b)
+		s.note(b, len(l.streams) == 1)
 	}
 }
 
-func (l *Log) encode(event model.Event) ([]byte, error) {
+func (l *Log) encode(event *model.Event) ([]byte, error) {
 	if event.Time.IsZero() {
 		event.Time = l.now()
 	}
 	event.Time = event.Time.UTC()
-	return encode(event)
+	return encode((*events.Get().(*[]byte))[:0], event)
 }
 
 // Status tells how each stream is doing.

@@ -12,8 +12,8 @@ import (
 
 // Sink takes finished lines.
 type Sink interface {
-	// Write appends lines, each a whole JSON object without its line break. When it returns nil, all are as durable as the
-	// sink can make them.
+	// Write appends lines, each a whole JSON object without its line break, and keeps none of their memory. When it returns nil, all are
+	// as durable as the sink can make them. Its context ends when the write should be given up.
 	Write(ctx context.Context, lines [][]byte) error
 	// Last returns the newest line that the sink holds, so that the chain goes on after a restart; nil where it holds none or
 	// cannot say.

@@ -21,6 +21,8 @@ const (
 	defaultRetry   = time.Second
 	// maxBatch bounds the lines of one write.
 	maxBatch = 512
+	// keepRoom is the largest batch whose memory is used again, in bytes.
+	keepRoom = 1 << 20
 )
 
 // StreamOptions of OpenStream; the zero value is what operators get.
@@ -70,17 +72,27 @@ type Reporter interface {
 type Stream struct {
 	opts StreamOptions
 	sink Sink
-	// chain and kept are the writer's own: where the next line attaches, and the notes to try again.
-	chain chain
-	kept  [][]byte
+	// These are the writer's own: where the next line attaches, the notes to try again, and what it uses again for each batch.
+	chain       chain
+	kept        [][]byte
+	batch, live []*entry
+	lines       [][]byte
+	room        []byte
+	writing     context.Context //nolint:containedctx // one for many writes that follow each other
+	endWriting  context.CancelFunc
 
 	queue   chan *entry
+	wake    chan struct{} // holds a signal while the writer has to look into the queue
 	closing chan struct{}
 	stopped chan struct{}
 
 	mu     sync.Mutex
 	closed bool
 	status Status
+	head   hash // of the status
+	// late wakes the writer for notes; waiting is true while it is going to.
+	late    *time.Timer
+	waiting bool
 	// unreported is how many lost events no line tells of yet.
 	unreported uint64
 	closeErr   error
@@ -99,14 +111,6 @@ type Status struct {
 	Since time.Time `json:"since,omitzero"`
 }
 
-// entry is one encoded event that waits for the writer.
-type entry struct {
-	event []byte
-	// ctx and result are nil for a note, for which nobody waits.
-	ctx    context.Context
-	result chan error
-}
-
 // OpenStream resumes the sink's chain and starts its writer. Close closes the sink too; after an error the sink is still
 // the caller's.
 func OpenStream(ctx context.Context, sink Sink, opts StreamOptions) (*Stream, error) {
@@ -121,12 +125,10 @@ func OpenStream(ctx context.Context, sink Sink, opts StreamOptions) (*Stream, er
 	}
 	s := &Stream{
 		opts: opts, sink: sink, chain: c,
-		queue: make(chan *entry, opts.Queue), closing: make(chan struct{}), stopped: make(chan struct{}),
-		status: Status{Sink: opts.Name, Seq: c.seq},
+		queue: make(chan *entry, opts.Queue), wake: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}),
+		status: Status{Sink: opts.Name, Seq: c.seq}, head: c.head,
 	}
-	if c.seq > 0 {
-		s.status.Head = c.head.String()
-	}
+	s.late = time.AfterFunc(time.Hour, s.lateNotes)
 	s.incidents()
 	go s.run()
 	return s, nil
@@ -136,62 +138,11 @@ func OpenStream(ctx context.Context, sink Sink, opts StreamOptions) (*Stream, er
 func (s *Stream) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.status
-}
-
-// record returns a channel that gets the result once the event was written or was not.
-func (s *Stream) record(ctx context.Context, event []byte) *entry {
-	e := &entry{event: event, ctx: ctx, result: make(chan error, 1)}
-	select {
-	case s.queue <- e:
-		return e
-	default:
+	status := s.status
+	if status.Seq > 0 {
+		status.Head = s.head.String()
 	}
-	select {
-	case s.queue <- e:
-	case <-s.closing:
-		e.result <- ErrClosed
-	case <-ctx.Done():
-		e.result <- fmt.Errorf("%s: the queue is full: %w", s.opts.Name, ctx.Err())
-	}
-	return e
-}
-
-// wait gives the result of record.
-func (s *Stream) wait(e *entry) error {
-	select {
-	case err := <-e.result:
-		return err
-	case <-e.ctx.Done():
-		return fmt.Errorf("%s: not written in time: %w", s.opts.Name, e.ctx.Err())
-	case <-s.stopped:
-	}
-	select {
-	case err := <-e.result:
-		return err
-	default:
-		return ErrClosed
-	}
-}
-
-// note queues an event without waiting; where there is no room it is counted and logged.
-func (s *Stream) note(event []byte) {
-	s.mu.Lock()
-	closed, sent := s.closed, false
-	if !closed {
-		select {
-		case s.queue <- &entry{event: event}:
-			sent = true
-		default:
-		}
-	}
-	s.mu.Unlock()
-	switch {
-	case closed:
-		s.lose(1, "the audit is closed")
-	case !sent:
-		s.lose(1, "the queue is full")
-	}
+	return status
 }
 
 // lose counts events that will not be written. The first of a row is logged; how many they were is written when the sink
@@ -216,6 +167,7 @@ func (s *Stream) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
+	s.late.Stop()
 	close(s.closing)
 	<-s.stopped
 	return s.closeErr
@@ -228,8 +180,10 @@ func (s *Stream) run() {
 	defer retry.Stop()
 	for {
 		select {
-		case e := <-s.queue:
-			s.write(s.gather(e))
+		case <-s.wake:
+			for len(s.queue) > 0 {
+				s.write(s.gather(<-s.queue))
+			}
 		case <-retry.C:
 			if s.overdue() {
 				s.write(nil)
@@ -261,6 +215,9 @@ func (s *Stream) finish() {
 		s.lose(uint64(n), "the audit is closed")
 		err = fmt.Errorf("%s: %d events were not written", s.opts.Name, n)
 	}
+	if s.endWriting != nil {
+		s.endWriting()
+	}
 	s.closeErr = errors.Join(err, s.sink.Close())
 	if lost := s.Status().Lost; lost > 0 {
 		s.opts.Logger.Error("audit events were lost", slog.String("sink", s.opts.Name), slog.Uint64("count", lost))
@@ -269,7 +226,8 @@ func (s *Stream) finish() {
 
 // gather takes what waits by now, so that all of it shares one write and one sync.
 func (s *Stream) gather(first *entry) []*entry {
-	batch := []*entry{first}
+	batch := append(s.batch[:0], first)
+	defer func() { s.batch = batch }()
 	for len(batch) < maxBatch {
 		select {
 		case e := <-s.queue:
@@ -284,36 +242,54 @@ func (s *Stream) gather(first *entry) []*entry {
 // write writes what was kept and a batch. When the sink fails, the chain stays where it was, whoever waits is told, and
 // the notes are kept for the next time.
 func (s *Stream) write(batch []*entry) {
-	next := s.chain
-	lines := make([][]byte, 0, len(s.kept)+len(batch)+1)
+	next, room, lines, live := s.chain, s.room[:0], s.lines[:0], s.live[:0]
+	attach := func(event []byte) {
+		var line []byte
+		room, line = next.attach(room, event)
+		lines = append(lines, line)
+	}
 	for _, event := range s.kept {
-		lines = append(lines, next.attach(event))
+		attach(event)
 	}
 	lost := s.lostEvent()
 	if lost.event != nil {
-		lines = append(lines, next.attach(lost.event))
+		attach(lost.event)
 	}
-	live := make([]*entry, 0, len(batch))
 	for _, e := range batch {
-		if e.ctx != nil && e.ctx.Err() != nil {
-			e.result <- e.ctx.Err()
+		if err := e.over(); err != nil {
+			e.result <- err
 			continue
 		}
 		live = append(live, e)
-		lines = append(lines, next.attach(e.event))
+		attach(e.event)
 	}
+	s.lines, s.live = lines, live
 	if len(lines) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
-	defer cancel()
-	if err := s.sink.Write(ctx, lines); err != nil {
+	if err := s.sink.Write(s.bounded(), lines); err != nil {
+		s.room = nil // whoever still writes may still read it
 		s.failed(live, err)
 	} else {
+		if s.room = room; cap(room) > keepRoom {
+			s.room = nil
+		}
 		s.chain, s.kept = next, nil
 		s.succeeded(live, lost.count)
 	}
 	s.incidents()
+}
+
+// bounded is the context of a write, which the next ones share for a while.
+func (s *Stream) bounded() context.Context {
+	if s.writing != nil {
+		if end, _ := s.writing.Deadline(); time.Until(end) > s.opts.Timeout*4/5 {
+			return s.writing
+		}
+		s.endWriting()
+	}
+	s.writing, s.endWriting = context.WithTimeout(context.Background(), s.opts.Timeout)
+	return s.writing
 }
 
 // failed tells those who wait and keeps the notes.
@@ -322,10 +298,11 @@ func (s *Stream) failed(batch []*entry, err error) {
 	overflow := uint64(0)
 	for _, e := range batch {
 		switch {
-		case e.result != nil:
+		case e.ctx != nil:
 			e.result <- err
 		case len(s.kept) < s.opts.Queue:
 			s.kept = append(s.kept, e.event)
+			e.free()
 		default:
 			overflow++
 		}
@@ -349,13 +326,16 @@ func (s *Stream) failed(batch []*entry, err error) {
 func (s *Stream) succeeded(batch []*entry, reported uint64) {
 	s.mu.Lock()
 	healed := s.status.Error != ""
-	s.status.Seq, s.status.Head = s.chain.seq, s.chain.head.String()
+	s.status.Seq, s.head = s.chain.seq, s.chain.head
 	s.status.Error, s.status.Since = "", time.Time{}
 	s.unreported -= reported
 	s.mu.Unlock()
 	for _, e := range batch {
-		if e.result != nil {
+		e.freeEvent()
+		if e.ctx != nil {
 			e.result <- nil
+		} else {
+			e.free()
 		}
 	}
 	if healed {
@@ -376,7 +356,7 @@ func (s *Stream) lostEvent() lossReport {
 	if n == 0 {
 		return lossReport{}
 	}
-	b, err := encode(model.Event{Time: s.opts.Now(), Kind: EventLost, Detail: map[string]string{"count": strconv.FormatUint(n, 10)}})
+	b, err := encode(nil, &model.Event{Time: s.opts.Now(), Kind: EventLost, Detail: map[string]string{"count": strconv.FormatUint(n, 10)}})
 	if err != nil {
 		return lossReport{}
 	}
@@ -390,7 +370,7 @@ func (s *Stream) incidents() {
 		return
 	}
 	for _, detail := range r.Incidents() {
-		b, err := encode(model.Event{Time: s.opts.Now(), Kind: EventRecovery, Detail: detail})
+		b, err := encode(nil, &model.Event{Time: s.opts.Now(), Kind: EventRecovery, Detail: detail})
 		if err == nil {
 			s.kept = append(s.kept, b)
 		}

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,9 @@ import (
 
 // lockWait is how long to wait for another process (the one that is being replaced) to let go of the file.
 const lockWait = 3 * time.Second
+
+// keepBatch is the largest batch whose memory is used again, in bytes.
+const keepBatch = 1 << 20
 
 // handle is what the sink needs of *os.File; tests make it fail.
 type handle interface {
@@ -51,6 +53,8 @@ type sink struct {
 	// size is where the last whole line ends. After a failed write the file may be longer: undo says so.
 	size int64
 	undo bool
+	// batch is memory for the lines of a write.
+	batch []byte
 	// unsynced is true while lines wait for the interval; syncErr is what the last sync gave.
 	unsynced  bool
 	syncErr   error
@@ -147,7 +151,13 @@ func (s *sink) Write(ctx context.Context, lines [][]byte) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	batch := append(bytes.Join(lines, []byte("\n")), '\n')
+	batch := s.batch[:0]
+	for _, line := range lines {
+		batch = append(append(batch, line...), '\n')
+	}
+	if s.batch = batch; cap(batch) > keepBatch {
+		s.batch = nil
+	}
 	if _, err := s.f.Write(batch); err != nil {
 		s.undo = true
 		return errors.Join(fmt.Errorf("audit file: write: %w", err), s.undoWrite())
