@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,6 +203,15 @@ type upload struct {
 	edit          func(body []byte) []byte // changes the body after it was made
 	path          string
 	chunked       bool
+}
+
+// longForm is a form that flows to the registry while it comes.
+func longForm(t *testing.T, name, version string) (body []byte, contentType string) {
+	t.Helper()
+	body, contentType = form(t, name, version)
+	marker, _, _ := bytes.Cut(body, []byte("\r\n"))
+	description := "\r\nContent-Disposition: form-data; name=\"description\"\r\n\r\n" + strings.Repeat("words ", 64<<10/len("words ")) + "\r\n"
+	return slices.Concat(marker, []byte(description), body), contentType
 }
 
 func form(t *testing.T, name, version string) (body []byte, contentType string) {

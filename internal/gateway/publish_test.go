@@ -261,7 +261,7 @@ func TestUploadsThatCannotBeJudged(t *testing.T) {
 // checks the denial.
 func (h *house) meanwhile(happens func(), code model.Code) {
 	h.t.Helper()
-	body, contentType := form(h.t, "acme-widget", "1.0")
+	body, contentType := longForm(h.t, "acme-widget", "1.0") // a small one leaves at once
 	arrived := make(chan struct{})
 	h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
 		var first [1]byte

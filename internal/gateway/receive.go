@@ -86,6 +86,9 @@ func (t *transaction) receiveStream(verdict func([]model.Target, *model.Artifact
 		artifact := scanner.Artifact()
 		return verdict(in.targets, &artifact)
 	})
+	if t.r.ContentLength > 0 && t.r.ContentLength <= upload.SmallBody {
+		in.stream.Gather()
+	}
 	in.body = in.stream
 	in.close = func() { t.stop(in.stream) }
 	named, err := in.stream.Head(upload.DefaultHeadLimit)

@@ -11,6 +11,9 @@ import (
 // DefaultHeadLimit bounds what is kept in memory before the body has named its target, in bytes.
 const DefaultHeadLimit = 8 << 20
 
+// SmallBody is the largest body that Gather takes, in bytes: the buffer that a stream has anyway holds it.
+const SmallBody = pieceSize
+
 const (
 	// pieceSize is how much is read from the client at once.
 	pieceSize = 32 << 10
@@ -53,6 +56,7 @@ type Stream struct {
 	base    int64 // the offset in the body of buf[off]
 	release int64
 	done    bool // the end of src was seen
+	gather  bool // nothing leaves before that
 	stopped bool
 
 	state sync.Mutex
@@ -68,6 +72,10 @@ func NewStream(src io.Reader, scanner Scanner, verdict func() error) *Stream {
 	p := pieces.Get().(*[]byte)
 	return &Stream{src: src, scanner: scanner, verdict: verdict, buf: (*p)[:0], pooled: p}
 }
+
+// Gather keeps a body of at most SmallBody bytes together: it leaves in one piece, once it was judged, rather than in two or more of which
+// each wakes the registry. One that turns out to be longer flows as any other. It is called before the first Read.
+func (s *Stream) Gather() { s.gather = true }
 
 // Head reads until the target is named and returns it. A body that ends before that fails as the scanner's Finish says.
 func (s *Stream) Head(limit int) (model.Target, error) {
@@ -175,8 +183,10 @@ func (s *Stream) Read(p []byte) (int, error) {
 		if s.stopped {
 			return 0, errStopped
 		}
-		if n := s.deliver(p); n > 0 {
-			return n, nil
+		if s.gather = s.gather && len(s.buf)-s.off <= SmallBody; !s.gather || s.State() == Passed {
+			if n := s.deliver(p); n > 0 {
+				return n, nil
+			}
 		}
 		if s.done {
 			if s.State() == Passed {
@@ -187,7 +197,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 			}
 			continue
 		}
-		if len(p)-(len(s.buf)-s.off) < directSize {
+		if s.gather || len(p)-(len(s.buf)-s.off) < directSize {
 			if err := s.fill(); err != nil {
 				return 0, err
 			}

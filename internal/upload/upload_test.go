@@ -90,6 +90,58 @@ func TestStreamPassesTheBytesItWasGiven(t *testing.T) {
 	}
 }
 
+// TestGatheredBodiesLeaveInOnePiece: a small body that is kept together leaves after its verdict, at once, or not at all; a longer one
+// flows.
+func TestGatheredBodiesLeaveInOnePiece(t *testing.T) {
+	refused := model.Deny(model.CodePolicyChanged)
+	for _, tc := range []struct {
+		name    string
+		size    int
+		verdict error
+		pieces  []int // none: at least two
+	}{
+		{"a small one", 100, nil, []int{100}},
+		{"the largest", upload.SmallBody, nil, []int{upload.SmallBody}},
+		{"a refused one", 100, refused, nil},
+		{"one that is longer than it said", 4 * upload.SmallBody, nil, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			want, judged := body(tc.size), false
+			s := upload.NewStream(iotest.HalfReader(bytes.NewReader(want)), &lineScanner{}, func() error { judged = true; return tc.verdict })
+			s.Gather()
+			if _, err := s.Head(1 << 20); err != nil {
+				t.Fatal(err)
+			}
+			var got []byte
+			var pieces []int
+			var err error
+			for err == nil {
+				room := make([]byte, 2*upload.SmallBody)
+				var n int
+				if n, err = s.Read(room); n > 0 {
+					pieces, got = append(pieces, n), append(got, room[:n]...)
+					if tc.size <= upload.SmallBody && !judged {
+						t.Errorf("%d bytes left before the verdict", n)
+					}
+				}
+			}
+			if tc.verdict != nil {
+				if code(err) != model.CodePolicyChanged || len(got) > 0 || s.State() != upload.Failed {
+					t.Errorf("%d bytes, %v, expected none and %v", len(got), err, tc.verdict)
+				}
+				return
+			}
+			if err != io.EOF || !bytes.Equal(got, want) || s.State() != upload.Passed {
+				t.Errorf("%d bytes of %d, %v", len(got), len(want), err)
+			}
+			if diff := cmp.Diff(tc.pieces, pieces); diff != "" && (tc.pieces != nil || len(pieces) < 2) {
+				t.Errorf("pieces (-want +got):\n%s", diff)
+			}
+			s.Stop()
+		})
+	}
+}
+
 // onlyWriter hides what would let io.Copy bring its own buffer.
 type onlyWriter struct{ io.Writer }
 
