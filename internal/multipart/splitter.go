@@ -68,6 +68,7 @@ type Splitter struct {
 	headered int
 
 	mayBeBare, bare bool
+	search          *search // nil before the first large piece
 }
 
 // New makes a splitter of a body with that boundary.
@@ -189,7 +190,7 @@ func (s *Splitter) body(p []byte) (int, error) {
 			return n, err
 		}
 	}
-	at := bytes.Index(p, s.marker)
+	at := s.find(p)
 	if at >= 0 {
 		end := s.dataEnd(p, at)
 		if end < 0 {
