@@ -75,6 +75,8 @@ const gatewayGlobal = `	trusted_publishing {
 			exchanges_per_client off
 			exchanges_per_issuer off
 			failures_per_client off
+			refusals_per_client off
+			refusals off
 		}
 		policies %s
 		issuer github %s

@@ -25,6 +25,10 @@ type Limits struct {
 	ExchangesPerIssuer string `json:"exchanges_per_issuer,omitempty"`
 	// Tokens of one client address that were not believed. Default: 600/1m.
 	FailuresPerClient string `json:"failures_per_client,omitempty"`
+	// Refusals of one client address that the audit has line by line, where nobody knows who was refused. Default: 600/1h.
+	RefusalsPerClient string `json:"refusals_per_client,omitempty"`
+	// The same of all addresses together. Default: 6000/1h.
+	Refusals string `json:"refusals,omitempty"`
 	// How many uploads may be spooled at a time. Default: 512.
 	Spools string `json:"spools,omitempty"`
 	// How many bytes they may have on the disk together. Default: 32GiB.
@@ -46,6 +50,8 @@ var defaultLimits = settings{
 		ExchangesPerClient: limit.Rate{Count: 1200, Per: time.Minute},
 		ExchangesPerIssuer: limit.Rate{Count: 6000, Per: time.Minute},
 		FailuresPerClient:  limit.Rate{Count: 600, Per: time.Minute},
+		RefusalsPerClient:  limit.Rate{Count: 600, Per: time.Hour},
+		Refusals:           limit.Rate{Count: 6000, Per: time.Hour},
 		Spools:             512, SpoolDisk: 32 << 30, SpoolFree: limit.FreeShare,
 	},
 	bodyIdle: 50 * time.Second, bodyRate: 1 << 10,
@@ -68,6 +74,8 @@ func (l Limits) settings() (settings, error) {
 		read(limit.ExchangesPerClient, l.ExchangesPerClient, &s.ExchangesPerClient, limit.ParseRate),
 		read(limit.ExchangesPerIssuer, l.ExchangesPerIssuer, &s.ExchangesPerIssuer, limit.ParseRate),
 		read(limit.FailuresPerClient, l.FailuresPerClient, &s.FailuresPerClient, limit.ParseRate),
+		read(limit.RefusalsPerClient, l.RefusalsPerClient, &s.RefusalsPerClient, limit.ParseRate),
+		read(limit.Refusals, l.Refusals, &s.Refusals, limit.ParseRate),
 		read(limit.SpoolCount, l.Spools, &s.Spools, parseCount),
 		read(limit.SpoolDisk, l.SpoolDisk, &s.SpoolDisk, parseSize),
 		read(limit.SpoolFree, l.SpoolFree, &s.SpoolFree, parseSize),

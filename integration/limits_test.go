@@ -88,6 +88,29 @@ func TestFloods(t *testing.T) {
 		limited(t, a, http.StatusTooManyRequests, model.CodeRateLimited)
 		r.counted(t, "exchanges_per_issuer", 1)
 	})
+	t.Run("refusals of nobody", func(t *testing.T) {
+		r := startRig(t, sink(t), withLimits("refusals_per_client 3/1h"))
+		form := newWheel(t, "acme-widget", "1.0").form()
+		for range 20 {
+			refused(t, r.upload(t, http.Header{}, form), http.StatusUnauthorized, model.CodeNoCredential)
+		}
+		if n := r.denials(t, model.CodeNoCredential); n > 5 { // one a minute more
+			t.Errorf("the audit has %d refusals, expected three and one that says that there are more", n)
+		}
+		config := r.config
+		config.Global = []string{"limits {\n\trefusals_per_client off\n}"}
+		if err := r.gw.Reload(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, r.upload(t, http.Header{}, form), http.StatusUnauthorized, model.CodeNoCredential)
+		r.await(t, "refusal with the count of those that are missing", func(e model.Event) bool {
+			return e.Kind == model.EventDecision && e.Code == model.CodeNoCredential && e.Detail["unrecorded"] != ""
+		})
+		ok(t, r.upload(t, bearer(r.identity(nil)), form))
+		if out, err := r.gw.Command(t.Context(), "trustpub", "audit", "verify", filepath.Join(r.gw.Dir, "audit.jsonl")); err != nil {
+			t.Errorf("the audit's chain: %v\n%s", err, out)
+		}
+	})
 	t.Run("forged tokens", func(t *testing.T) {
 		r := startRig(t, sink(t), withLimits("failures_per_client 3/1h"))
 		form := newWheel(t, "acme-widget", "1.0").form()

@@ -420,6 +420,13 @@ func (u *upstream) stored() []kept {
 	return u.kept
 }
 
+// forget empties the registry.
+func (u *upstream) forget() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.kept = nil
+}
+
 // forward is what Caddy's reverse_proxy is in production.
 func (u *upstream) forward(w http.ResponseWriter, r *http.Request) error {
 	var failed error

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -24,6 +25,9 @@ func (unlimited) Attempt(string) error { return nil }
 
 // Disbelieved implements Limits.
 func (unlimited) Disbelieved(string) {}
+
+// Refused implements Limits.
+func (unlimited) Refused(string) (quiet bool, missed int64) { return false, 0 }
 
 // Exchange implements Limits.
 func (unlimited) Exchange(string) error { return nil }
@@ -57,6 +61,19 @@ func (t *transaction) doubt(so bool) {
 		t.doubted = true
 		t.g.Limits.Disbelieved(t.event.ClientIP)
 	}
+}
+
+// quiet tells whether a refusal is counted only: where the audit has the like already, or has no room for more about senders whom nobody
+// knows. A request that was let through is always on record.
+func (t *transaction) quiet(d *model.Denial) bool {
+	if d.Quiet || t.recorded || t.id != nil {
+		return d.Quiet
+	}
+	quiet, missed := t.g.Limits.Refused(t.event.ClientIP)
+	if missed > 0 {
+		t.event.Detail = map[string]string{"unrecorded": strconv.FormatInt(missed, 10)}
+	}
+	return quiet
 }
 
 // incredible is true for the refusal of a token that anybody could have made up: the token is at fault, or its key is one that nobody

@@ -116,6 +116,54 @@ func TestExchangesOfAnIssuerAreRationed(t *testing.T) {
 	}
 }
 
+// TestRefusalsOfNobodyAreRationed: the audit has so many refusals of requests whose sender nobody knows, and then a line a minute that says how
+// many are missing; each is answered as ever, and what is known or let through is always on record.
+func TestRefusalsOfNobodyAreRationed(t *testing.T) {
+	for name, ask := range map[string]struct {
+		nobody func(h *house) answer
+		status int
+		code   model.Code
+	}{
+		"no token":       {func(h *house) answer { return h.publish(upload{}) }, http.StatusUnauthorized, model.CodeNoCredential},
+		"a forged token": {func(h *house) answer { return h.publish(upload{token: "tpub_eyJhbGciOiJFZERTQSJ9.e30.c2ln"}) }, http.StatusUnauthorized, model.CodeInvalidToken},
+		"a password":     {func(h *house) answer { return h.publish(upload{token: "hunter2"}) }, http.StatusForbidden, model.CodeTrustedPublishingOnly},
+		"no registry":    {func(h *house) answer { return h.publish(upload{path: "/elsewhere"}) }, http.StatusForbidden, model.CodeUnsupportedOperation},
+		"a bad path":     {func(h *house) answer { return h.publish(upload{path: "/root//prod/"}) }, http.StatusBadRequest, model.CodeAmbiguousPath},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var limits *limit.Limits
+			h := open(t, rationed(limit.Settings{RefusalsPerClient: perHour(2)}), func(_ *gateway.Registry, c *gateway.Config) { limits = c.Limits.(*limit.Limits) })
+			for range 6 {
+				h.refused(ask.nobody(h), ask.status, ask.code)
+			}
+			if decisions, outcomes := h.denials(ask.code); decisions != 3 || outcomes != 3 {
+				t.Errorf("the audit has %d decisions and %d outcomes of six refusals, expected two of each and one that says that there are more", decisions, outcomes)
+			}
+			for range 2 { // a known sender is not nobody
+				h.refused(h.publish(upload{token: h.identity(), name: "other-project", version: "1.0"}), http.StatusForbidden, model.CodeNoMatchingPolicy)
+			}
+			if decisions, outcomes := h.denials(model.CodeNoMatchingPolicy); decisions != 2 || outcomes != 2 {
+				t.Errorf("the audit has %d decisions and %d outcomes of a known sender, expected two of each", decisions, outcomes)
+			}
+			if a := h.publish(upload{token: h.identity()}); a.status != http.StatusOK {
+				t.Errorf("a good one: %d %s", a.status, a.body)
+			}
+			if e := h.audit.of(t, model.EventOutcome); e.Result != "stored" {
+				t.Errorf("the last outcome is %+v", e)
+			}
+			limits.Use(limit.Settings{}) // there is room again
+			h.upstream.forget()
+			h.refused(ask.nobody(h), ask.status, ask.code)
+			if e := h.audit.of(t, model.EventDecision); e.Detail["unrecorded"] != "3" {
+				t.Errorf("the next line has %v, expected that 3 are missing", e.Detail)
+			}
+			if e := h.audit.of(t, model.EventOutcome); e.Detail != nil {
+				t.Errorf("its outcome says it again: %v", e.Detail)
+			}
+		})
+	}
+}
+
 // TestForgedTokensAreRationed: whatever way a token that is not believed comes, it counts, and the next one of the address is not
 // looked at; one that is good does not count.
 func TestForgedTokensAreRationed(t *testing.T) {

@@ -66,6 +66,9 @@ type Limits interface {
 	// Attempt refuses to look at a token of an address that has sent too many that were not believed; Disbelieved counts one more.
 	Attempt(address string) error
 	Disbelieved(address string)
+	// Refused is asked before the refusal of a request whose sender nobody knows is recorded: a quiet one is counted only. missed is how many
+	// were, since the last one that was recorded.
+	Refused(address string) (quiet bool, missed int64)
 	// Exchange takes one exchange out of the budget of an address, Grant one out of that of an issuer.
 	Exchange(address string) error
 	Grant(issuer string) error

@@ -31,7 +31,7 @@ func (t *transaction) deny(d *model.Denial) {
 	if d.Code == model.CodeTooSlow {
 		t.g.Meter.Limited(t.body.pace.passed())
 	}
-	t.silent = d.Quiet
+	t.silent = t.quiet(d)
 	t.doubt(d.Code == model.CodeNoMatchingPolicy)
 	t.event.Decision, t.event.Code, t.event.Message = "deny", d.Code, d.Message
 	t.event.Policy, t.event.Field, t.event.Got, t.event.Want = d.Policy, d.Field, d.Got, d.Want
@@ -42,12 +42,12 @@ func (t *transaction) deny(d *model.Denial) {
 		}
 		level("request refused", "event", d.Event, "code", d.Code, "error", d.Cause)
 	}
-	if !t.recorded && !d.Quiet {
+	if !t.recorded && !t.silent {
 		t.describe()
 		t.event.Kind = model.EventDecision
 		t.event.Time = t.g.Now().UTC()
 		t.g.Auditor.Note(t.event)
-		t.recorded = true
+		t.recorded, t.event.Detail = true, nil
 	}
 	if t.left() {
 		return // nobody is there to read it

@@ -21,6 +21,8 @@ const (
 	ExchangesPerClient Name = "exchanges_per_client"
 	ExchangesPerIssuer Name = "exchanges_per_issuer"
 	FailuresPerClient  Name = "failures_per_client"
+	RefusalsPerClient  Name = "refusals_per_client"
+	Refusals           Name = "refusals"
 	SpoolCount         Name = "spools"
 	SpoolDisk          Name = "spool_disk"
 	SpoolFree          Name = "spool_free"
@@ -28,7 +30,7 @@ const (
 
 // Names lists them all.
 func Names() []Name {
-	return []Name{ExchangesPerClient, ExchangesPerIssuer, FailuresPerClient, SpoolCount, SpoolDisk, SpoolFree}
+	return []Name{ExchangesPerClient, ExchangesPerIssuer, FailuresPerClient, RefusalsPerClient, Refusals, SpoolCount, SpoolDisk, SpoolFree}
 }
 
 // FreeShare as Settings.SpoolFree keeps a twentieth of the disk free, and 1 GiB at most.
@@ -43,6 +45,9 @@ type Settings struct {
 	ExchangesPerClient, FailuresPerClient Rate
 	// ExchangesPerIssuer is for each issuer: exchanges that a policy grants.
 	ExchangesPerIssuer Rate
+	// RefusalsPerClient and Refusals are lines of the audit about requests that are refused and whose sender nobody knows: those of each client
+	// address, and those of all.
+	RefusalsPerClient, Refusals Rate
 	// Spools is how many uploads may be spooled at a time, SpoolDisk the bytes that they may have on the disk, SpoolFree what must stay
 	// free there.
 	Spools               int
@@ -73,12 +78,15 @@ type Limits struct {
 	mu      sync.Mutex
 	clients *simplelru.LRU[netip.Addr, *client]
 	issuers map[string]*budget
+	// refusals is the budget of all addresses together, unrecorded how many refusals found none since the last one that did.
+	refusals   budget
+	unrecorded int64
 
 	spools, spooled atomic.Int64
 }
 
 // client is the account of one address.
-type client struct{ exchanges, failures budget }
+type client struct{ exchanges, failures, refusals budget }
 
 // New makes limits that bound nothing before Use.
 func New(options Options) *Limits {
@@ -172,6 +180,27 @@ func (l *Limits) Attempt(address string) error {
 	return l.refuse(&c.failures, c.failures.wait(r, now), now, FailuresPerClient, "tokens from this address that were not believed", r)
 }
 
+// Refused asks whether the audit has room for the refusal of a request whose sender nobody knows. It is refused anyway; without room it is
+// counted only, but for one a minute. Of one that is recorded, missed is how many were not, whatever their addresses, since the last that was.
+func (l *Limits) Refused(address string) (quiet bool, missed int64) {
+	s, now := l.settings.Load(), l.options.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full := Name("")
+	if s.RefusalsPerClient.bounds() && !l.client(address).refusals.records(s.RefusalsPerClient, now) {
+		full = RefusalsPerClient
+	} else if s.Refusals.bounds() && !l.refusals.records(s.Refusals, now) {
+		full = Refusals
+	}
+	if full != "" {
+		l.unrecorded++
+		l.options.Limited(full)
+		return true, 0
+	}
+	missed, l.unrecorded = l.unrecorded, 0
+	return false, missed
+}
+
 // client is the account of an address; the lock is held.
 func (l *Limits) client(address string) *client {
 	key := keyOf(address)
@@ -191,9 +220,7 @@ func (l *Limits) refuse(b *budget, wait time.Duration, now time.Time, name Name,
 	}
 	l.options.Limited(name)
 	denial := model.Deny(model.CodeRateLimited).Differ(field, "more", "at most "+r.String()).After(wait)
-	if denial.Quiet = now.Sub(b.told) < quietFor && !b.told.IsZero(); !denial.Quiet {
-		b.told = now
-	}
+	denial.Quiet = !b.tells(now)
 	return denial
 }
 

@@ -349,3 +349,60 @@ func BenchmarkAttempt(b *testing.B) {
 		})
 	}
 }
+
+// TestRefusalsOfNobody: the audit has so many of an address and of all, then one a minute, which says how many are missing.
+func TestRefusalsOfNobody(t *testing.T) {
+	type line struct {
+		Quiet  bool
+		Missed int64
+	}
+	l, c, counted := opened(Settings{RefusalsPerClient: per(2, time.Hour), Refusals: per(4, 24*time.Hour)})
+	refused := func(what, address string, want line) {
+		t.Helper()
+		quiet, missed := l.Refused(address)
+		if diff := cmp.Diff(want, line{quiet, missed}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	refused("the first", "192.0.2.1", line{})
+	refused("the second", "192.0.2.1", line{})
+	refused("one above the budget of the address, which says so", "192.0.2.1", line{})
+	for range 5 {
+		refused("the next ones", "192.0.2.1", line{Quiet: true})
+	}
+	refused("another address, in the same network and not", "192.0.2.2", line{Missed: 5})
+	refused("its second is above the budget of all, which says so", "192.0.2.2", line{})
+	refused("a third address", "192.0.2.3", line{Quiet: true})
+	c.pass(quietFor)
+	refused("a minute later", "192.0.2.3", line{Missed: 1})
+	refused("but not every address", "192.0.2.4", line{Quiet: true})
+	l.Use(Settings{})
+	refused("without limits", "192.0.2.4", line{Missed: 1})
+	if diff := cmp.Diff(map[Name]int{RefusalsPerClient: 5, Refusals: 2}, counted); diff != "" {
+		t.Errorf("counted (-want +got):\n%s", diff)
+	}
+}
+
+// TestFloodsFillNoDisk: however many addresses a flood comes from, what the audit has of a day is bounded.
+func TestFloodsFillNoDisk(t *testing.T) {
+	l, c, _ := opened(Settings{RefusalsPerClient: per(600, time.Hour), Refusals: per(6000, time.Hour)})
+	lines, all, known := 0, 0, int64(0)
+	for minute := range 24 * 60 {
+		for n := range 200 {
+			quiet, missed := l.Refused(fmt.Sprintf("2001:db8:%x:%x::1", minute%100, n))
+			all++
+			if !quiet {
+				lines++
+				known += missed + 1
+			}
+			c.pass(time.Minute / 200)
+		}
+	}
+	if most := 6000*25 + 24*60 + 1; lines > most {
+		t.Errorf("the audit has %d lines of %d refusals, expected %d at most", lines, all, most)
+	}
+	c.pass(time.Minute)
+	if _, missed := l.Refused("192.0.2.1"); known+missed != int64(all) {
+		t.Errorf("the lines tell of %d refusals, expected all %d", known+missed, all)
+	}
+}

@@ -58,6 +58,18 @@ type budget struct {
 	told time.Time
 }
 
+// tells is true for the first of a budget that is used up, and then once a minute.
+func (b *budget) tells(now time.Time) bool {
+	if now.Sub(b.told) < quietFor && !b.told.IsZero() {
+		return false
+	}
+	b.told = now
+	return true
+}
+
+// records is true for what a budget has room for, and once a minute for what it has none for.
+func (b *budget) records(r Rate, now time.Time) bool { return b.take(r, now) == 0 || b.tells(now) }
+
 // fit makes the limiter, or gives it another rate than it had: what was used up stays so.
 func (b *budget) fit(r Rate, now time.Time) {
 	if b.limiter == nil {

@@ -69,6 +69,6 @@ type Event struct {
 	DurationMS     int64 `json:"duration_ms,omitempty"`
 	// Result of an outcome: "stored", "refused", "failed" or "aborted".
 	Result string `json:"result,omitempty"`
-	// Detail holds what other kinds need (policy set hash, counts, file errors).
+	// Detail holds what other kinds need (policy set hash, counts, file errors), and of a decision how many are not recorded.
 	Detail map[string]string `json:"detail,omitempty"`
 }
