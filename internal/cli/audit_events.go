@@ -14,13 +14,13 @@ import (
 // auditFlags are the files that a command reads events from.
 type auditFlags struct {
 	files   []string
-	issuers []string
+	gateway gatewayFlags
 }
 
-// add defines --audit and --issuers.
+// add defines --audit, and what says which registries and issuers the gateway has.
 func (f *auditFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.files, "audit", nil, "an audit file, oldest first; more may follow as arguments, and - is the standard input")
-	cmd.Flags().StringSliceVar(&f.issuers, "issuers", nil, "the gateway's issuers, as NAME=PROVIDER,... or PROVIDER,...")
+	f.gateway.register(cmd)
 }
 
 // each reads the events of all files, those of further arguments included.
@@ -56,17 +56,14 @@ func eachEvent(cmd *cobra.Command, name string, do func(model.Event)) (err error
 	return nil
 }
 
-// providers maps the issuers of --issuers to their providers.
+// providers maps the gateway's issuers, as far as the flags name them, to their providers.
 func (f *auditFlags) providers() (map[string]string, error) {
+	parts, err := f.gateway.read()
 	out := map[string]string{}
-	for _, pair := range f.issuers {
-		issuer, err := parseIssuer(pair)
-		if err != nil {
-			return nil, err
-		}
+	for _, issuer := range parts.issuers {
 		out[issuer.Name] = issuer.Provider
 	}
-	return out, nil
+	return out, err
 }
 
 // present loads the policies of now; nil where no path is given.
@@ -74,7 +71,7 @@ func (f *auditFlags) present(paths []string) (*policies.Set, error) {
 	if len(paths) == 0 {
 		return nil, nil
 	}
-	env, err := checkEnv(paths, nil, f.issuers)
+	env, err := f.gateway.env(paths)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func policyCheckCommand() *cobra.Command {
 		Long: `Check policy files as the gateway would load them: files, directories (every *.yaml and *.yml below) and globs.
 
 What a policy may name depends on the gateway's configuration. Without --registries and --config every registry that a policy
-names is taken to exist, with the ecosystem pypi; without --issuers and --config every issuer too, and one for each provider whose policies name none.`,
+names is taken to exist, with the ecosystem in which its packages and actions can be said (of several the first of pypi, npm, oci, maven); without --issuers and --config every issuer too, and one for each provider whose policies name none.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("got no path, expected at least one file, directory or glob")
@@ -82,10 +82,7 @@ func (f *gatewayFlags) env(paths []string) (policies.Env, error) {
 	}
 	needed := collect(paths)
 	if env.Registries == nil {
-		env.Registries = map[string]string{}
-		for name := range needed.registries {
-			env.Registries[name] = "pypi"
-		}
+		env.Registries = needed.ecosystems()
 	}
 	if env.Issuers == nil {
 		env.Issuers = needed.issuers()

@@ -6,25 +6,33 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/trustpub/trustpub/internal/model"
 	"github.com/trustpub/trustpub/internal/provider"
 	"github.com/trustpub/trustpub/policies"
 )
 
 // named is what policy files speak of.
 type named struct {
-	registries map[string]bool
+	// registries has, for each registry, what the policies that name it say of it.
+	registries map[string]*spoken
 	// providers has, for each provider that a publisher uses, the issuers that policies name; an empty set where none does.
 	providers map[string]map[string]bool
+}
+
+// spoken are the packages and the actions that policies name for one registry.
+type spoken struct {
+	packages, actions []string
 }
 
 // collect reads names from policy files without judging the files: what is wrong with them is told by the load that
 // follows, which is strict.
 func collect(paths []string) named {
-	n := named{registries: map[string]bool{}, providers: map[string]map[string]bool{}}
+	n := named{registries: map[string]*spoken{}, providers: map[string]map[string]bool{}}
 	for _, path := range paths {
 		for _, file := range expand(path) {
 			n.add(file)
@@ -91,12 +99,13 @@ func readPolicies(path string) ([]byte, error) {
 }
 
 func (n *named) addPolicy(policy *yaml.Node) {
-	if r := member(policy, "registry"); r != nil {
-		for _, name := range append([]*yaml.Node{r}, r.Content...) {
-			if name.Kind == yaml.ScalarNode && name.Value != "" {
-				n.registries[name.Value] = true
-			}
+	for _, name := range values(member(policy, "registry")) {
+		if n.registries[name] == nil {
+			n.registries[name] = &spoken{}
 		}
+		r := n.registries[name]
+		r.packages = append(r.packages, values(member(policy, "packages"))...)
+		r.actions = append(r.actions, values(member(policy, "actions"))...)
 	}
 	publisher := member(policy, "publisher")
 	if publisher == nil || publisher.Kind != yaml.MappingNode {
@@ -115,6 +124,57 @@ func (n *named) addPolicy(policy *yaml.Node) {
 			n.providers[kind][issuer.Value] = true
 		}
 	}
+}
+
+// ecosystems are those that the registries seem to have.
+func (n *named) ecosystems() map[string]string {
+	all := map[string]string{}
+	for name, said := range n.registries {
+		all[name] = said.ecosystem()
+	}
+	return all
+}
+
+// standIns are parts of a package's name that stand for others.
+var standIns = regexp.MustCompile(`\*|\{[^}]*\}`)
+
+// likelier are ecosystems that are meant before others in which the same can be said.
+var likelier = []string{"pypi", "npm", "oci", "maven"}
+
+// ecosystem is the one in which the most of this can be said.
+func (s *spoken) ecosystem() string {
+	best, most := "", -1
+	for _, one := range append(slices.Clone(likelier), model.Ecosystems()...) {
+		fits := 0
+		for _, name := range s.packages {
+			if _, err := model.NormalizeName(one, standIns.ReplaceAllString(name, "x")); err == nil {
+				fits++
+			}
+		}
+		for _, action := range s.actions {
+			if slices.Contains(model.EcosystemActions(one), model.Action(action)) {
+				fits++
+			}
+		}
+		if fits > most {
+			best, most = one, fits
+		}
+	}
+	return best
+}
+
+// values are those of a list, or the only one.
+func values(n *yaml.Node) []string {
+	if n == nil {
+		return nil
+	}
+	var all []string
+	for _, one := range append([]*yaml.Node{n}, n.Content...) {
+		if one.Kind == yaml.ScalarNode && one.Value != "" {
+			all = append(all, one.Value)
+		}
+	}
+	return all
 }
 
 // member is the value of a mapping's key; nil where there is none.

@@ -21,8 +21,8 @@ that are not what they seem. docs/lint.md has every rule with its code and its r
 
 A comment on the line of a finding or above it ignores it: # trustpub:ignore CODE reason. What is ignored is listed.
 
-Without --registries and --config every registry that a policy names is taken to exist, with the ecosystem pypi; without
---issuers and --config every issuer too.`,
+Without --registries and --config every registry that a policy names is taken to exist, with the ecosystem in which its
+packages and actions can be said (of several the first of pypi, npm, oci, maven); without --issuers and --config every issuer too.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("got no path, expected at least one file, directory or glob")
@@ -36,6 +36,10 @@ Without --registries and --config every registry that a policy names is taken to
 			gateway, err := known.read()
 			if err != nil {
 				return err
+			}
+			if gateway.registries == nil {
+				needed := collect(args)
+				gateway.registries = needed.ecosystems()
 			}
 			report := lint.Run(args, lint.Options{Registries: gateway.registries, Issuers: gateway.issuers, Now: opts.Now})
 			if err := report.Write(cmd.OutOrStdout(), lint.Format(format)); err != nil {

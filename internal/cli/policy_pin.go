@@ -61,7 +61,7 @@ The exit code is 1 while a policy lacks an id and none was found.`,
 		},
 	}
 	cmd.Flags().StringSliceVar(&p.in.files, "audit", nil, "an audit file; may repeat, and - is the standard input")
-	cmd.Flags().StringSliceVar(&p.in.issuers, "issuers", nil, "the gateway's issuers, as NAME=PROVIDER,..., for audit lines without provider")
+	cmd.Flags().StringSliceVar(&p.in.gateway.issuers, "issuers", nil, "the gateway's issuers, as NAME=PROVIDER,..., for audit lines without provider")
 	cmd.Flags().StringVar(&p.token, "token", "", "a file with an identity token; - is the standard input, where no process list shows it")
 	cmd.Flags().BoolVarP(&p.write, "write", "w", false, "write the ids into the files")
 	return cmd

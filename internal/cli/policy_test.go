@@ -41,6 +41,33 @@ func TestInference(t *testing.T) {
 	}
 }
 
+// TestInferredEcosystems: a registry that no flag names has the ecosystem in which the most can be said of what policies say of it.
+func TestInferredEcosystems(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		said spoken
+		want string
+	}{
+		{"nothing", spoken{}, "pypi"},
+		{"a name that many have", spoken{packages: []string{"acme-widget"}, actions: []string{"publish"}}, "pypi"},
+		{"a scope", spoken{packages: []string{"@acme/widget"}}, "npm"},
+		{"a scope, and a name that many have", spoken{packages: []string{"acme-widget", "@acme/*"}}, "npm"},
+		{"a repository", spoken{packages: []string{"acme/widget"}}, "oci"},
+		{"repositories", spoken{packages: []string{"team/*"}}, "oci"},
+		{"a repository of a claim", spoken{packages: []string{"acme/{claims.repository_name}"}}, "oci"},
+		{"coordinates", spoken{packages: []string{"com.example:widget-*"}}, "maven"},
+		{"an action", spoken{packages: []string{"acme-widget"}, actions: []string{"publish", "tag"}}, "npm"},
+		{"an action that none has", spoken{packages: []string{"acme-widget"}, actions: []string{"tga"}}, "pypi"},
+		{"one name that is wrong", spoken{packages: []string{"com.example:widget", "com.example:gadget", "a b"}}, "maven"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.said.ecosystem(); got != c.want {
+				t.Errorf("got %s, expected %s", got, c.want)
+			}
+		})
+	}
+}
+
 // TestEveryErrorIsShown: the load's own text stops after some.
 func TestEveryErrorIsShown(t *testing.T) {
 	var all policies.Errors

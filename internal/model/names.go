@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -45,6 +46,9 @@ var namings = map[string]naming{
 	},
 	"pypi": {name: pypiName, version: pypiVersion, actions: []Action{ActionRead, ActionPublish}},
 }
+
+// Ecosystems lists those whose names have rules, in the order of the alphabet.
+func Ecosystems() []string { return slices.Sorted(maps.Keys(namings)) }
 
 // NormalizeName gives the one spelling by which an ecosystem knows a package.
 func NormalizeName(ecosystem, name string) (string, error) {
