@@ -252,7 +252,7 @@ func TestJenkinsStage(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dist, wheel.file), wheel.bytes, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	step := strings.Replace(string(m[2]), "https://pypi.example.com/acme/prod/", r.site.Public(), 1)
+	step := strings.Replace(string(m[2]), "https://pypi.example.com/publisher/prod/", r.site.Public(), 1)
 	got := b.run(map[string]string{string(m[1]): r.identity(nil), "REQUESTS_CA_BUNDLE": b.home.CA}, "sh", "-c", step)
 	if got.Code != 0 {
 		t.Errorf("exit status %d\n%s", got.Code, got.Output)

@@ -26,7 +26,7 @@ func execCommand(opts Options) *cobra.Command {
 		Short: "Run a command that publishes or installs, with a publish token for as long as it runs",
 		Long: `Run a command that publishes or installs, with a publish token for as long as it runs:
 
-  ` + opts.Name + ` exec --registry https://pypi.example.com/acme/prod/ -- twine upload dist/*
+  ` + opts.Name + ` exec --registry https://pypi.example.com/publisher/prod/ -- twine upload dist/*
 
 The identity token is that of the CI job that this runs in. The command gets the publish token as its kind of client wants it: variables,
 or files in a private folder that is gone afterwards. Signals and the exit code pass through; the token is revoked at the end.

@@ -54,7 +54,7 @@ func (g *gatewayClient) errand(cmd *cobra.Command, opts Options) (courier.Errand
 // needRegistry is for commands that are not told by somebody else.
 func (g *gatewayClient) needRegistry() error {
 	if g.registry == "" {
-		return usagef("--registry is missing, expected the registry's URL, as in --registry https://pypi.example.com/acme/prod/")
+		return usagef("--registry is missing, expected the registry's URL, as in --registry https://pypi.example.com/publisher/prod/")
 	}
 	if _, err := exchange.CheckURL(g.registry); err != nil {
 		return usagef("--registry: %w", err)

@@ -59,7 +59,7 @@ func revokeCommand(opts Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke --registry URL",
 		Short: "End a publish token from the standard input",
-		Long:  "End a publish token from the standard input, where no process list shows it:\n\n  printenv TRUSTPUB_TOKEN | " + opts.Name + " revoke --registry https://pypi.example.com/acme/prod/",
+		Long:  "End a publish token from the standard input, where no process list shows it:\n\n  printenv TRUSTPUB_TOKEN | " + opts.Name + " revoke --registry https://pypi.example.com/publisher/prod/",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("got %d arguments, expected none: the token comes from the standard input", len(args))

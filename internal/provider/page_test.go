@@ -14,7 +14,7 @@ import (
 // publish is what {publish} in a job's snippet stands for.
 var publish = []string{
 	`TOKEN=$(curl -fsS https://pypi.example.com/_/oidc/mint-token -d '{"token":"'"$ID_TOKEN"'"}' | jq -r .token)`,
-	`TWINE_USERNAME=__token__ TWINE_PASSWORD=$TOKEN twine upload --repository-url https://pypi.example.com/root/prod/ dist/*`,
+	`TWINE_USERNAME=__token__ TWINE_PASSWORD=$TOKEN twine upload --repository-url https://pypi.example.com/publisher/prod/ dist/*`,
 }
 
 // withExec begins the section about publishing, withoutExec what follows of it.
@@ -73,7 +73,7 @@ func page(p *provider.Provider) string {
 
 // expand fills in {exec}, and {publish}, indented as its line is.
 func expand(text string) string {
-	text = exec.ReplaceAllString(text, "trustpub exec$1 --registry https://pypi.example.com/root/prod/ -- twine upload dist/*")
+	text = exec.ReplaceAllString(text, "trustpub exec$1 --registry https://pypi.example.com/publisher/prod/ -- twine upload dist/*")
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		if strings.TrimSpace(line) != "{publish}" {
