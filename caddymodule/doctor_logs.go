@@ -224,12 +224,15 @@ func judgeLogs(r *Registry, shown map[string][]string, of string) []doctor.Findi
 				f.Status = doctor.Fail
 			}
 		}
+		if slices.ContainsFunc(shown[log], func(h string) bool { return redacted[h] }) {
+			f.Help = "remove log_credentials, and " + logHelp
+		}
 		found = append(found, f)
 	}
 	return found
 }
 
 // logHelp is the remedy of docs/operations.md.
-const logHelp = `remove log_credentials, and give the log "format filter" with "request>headers>NAME delete" for each (docs/operations.md, Logs)`
+const logHelp = `give the log "format filter" with "request>headers>NAME delete" for each (docs/operations.md, Logs)`
 
 var _ caddy.WriterOpener = (*ear)(nil)

@@ -192,7 +192,7 @@ func (p *Policy) describeFixed(c *Check, check int, f *facts) {
 		c.Field, c.Got, c.Want = "registry", f.target.Registry, oneOf(p.registries())
 		c.Hint = "publish to the registry that the policy names, or add this one to it"
 	case checkPackage:
-		c.Field, c.Got = "package", f.target.Package
+		c.Field, c.Got, c.Want = "package", f.target.Package, "none of this registry"
 		if g := p.grant(f.target.Registry); g != nil {
 			c.Want = g.shown(p.provider, f.id.Claims)
 		}

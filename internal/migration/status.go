@@ -263,7 +263,7 @@ func (p *PackageStatus) judge() {
 	switch {
 	case p.Denied.after(&p.Trusted.Seen, &p.WouldAllow.Seen):
 		p.State = StateDenied
-		p.Next = "the newest judged run is not allowed" + p.Denied.why() + ": correct the policy, or the job"
+		p.Next = "the newest judged run is not allowed" + p.Denied.why() + ": " + p.Denied.remedy()
 	case p.Trusted.Last != nil && password.after(&p.Trusted.Seen):
 		p.State = StateBoth
 		p.Next = fmt.Sprintf("a password (%s) published after the last token: find the job that still has it", p.Password)
@@ -298,4 +298,12 @@ func (d *Denial) why() string {
 		got = fmt.Sprintf("%q", d.Got)
 	}
 	return fmt.Sprintf(" (%s is %s, expected %s)", d.Field, got, d.Want)
+}
+
+// remedy is what to do about it: a switch is no matter of policies.
+func (d *Denial) remedy() string {
+	if d.Code == model.CodeDeniedByOperator {
+		return "remove the switch when it has done its work (trustpub deny list)"
+	}
+	return "correct the policy, or the job"
 }
