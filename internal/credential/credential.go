@@ -3,6 +3,7 @@ package credential
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
@@ -81,6 +82,16 @@ func (e Env) WarnUnread(source, what string, secret model.Secret) {
 	if _, err := secret.Resolve(); err != nil {
 		e.Logger.Warn(what+" can't be read yet; uploads are refused until it can", "registry", e.Registry, "credential", source, "error", err)
 	}
+}
+
+// CheckTargets says whether all targets are a source's own: it is asked for nothing of another registry.
+func CheckTargets(registry string, targets ...model.Target) error {
+	for _, t := range targets {
+		if t.Registry != registry {
+			return fmt.Errorf("registry is %q, expected %q", t.Registry, registry)
+		}
+	}
+	return nil
 }
 
 // Config is a source's configuration; see model.Kind for how JSON and Caddyfile map onto its fields.

@@ -26,11 +26,11 @@ var repositoryName = regexp.MustCompile(`^[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
 // RepositoryScopes are what a token must be good for that a token service of containers makes for these targets of a registry, one for each
 // repository, as in repository:acme/widget:pull,push.
 func RepositoryScopes(registry string, targets []model.Target) ([]string, error) {
+	if err := CheckTargets(registry, targets...); err != nil {
+		return nil, err
+	}
 	var scopes []string
 	for _, t := range targets {
-		if t.Registry != registry {
-			return nil, fmt.Errorf("registry is %q, expected %q", t.Registry, registry)
-		}
 		if !repositoryName.MatchString(t.Package) {
 			return nil, fmt.Errorf("the token can't be narrowed: the repository is %q, which a scope would read in another way", model.OneLine(t.Package, 100))
 		}

@@ -70,10 +70,7 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 		return nil, fmt.Errorf("credential artifactory of registry %q: %w", env.Registry, err)
 	}
 	if secret := c.Token + c.Fixed; secret != "" {
-		if _, err := secret.Resolve(); err != nil {
-			env.Logger.Warn("the registry's credential can't be used yet; uploads are refused until it can",
-				"registry", env.Registry, "credential", Kind.Name, "error", err)
-		}
+		env.WarnUnread(Kind.Name, "the platform's token", secret)
 	}
 	return source, nil
 }

@@ -20,15 +20,6 @@ type origin struct {
 	now                       func() time.Time
 }
 
-func (o origin) check(targets []model.Target) error {
-	for _, t := range targets {
-		if t.Registry != o.registry {
-			return fmt.Errorf("registry is %q, expected %q", t.Registry, o.registry)
-		}
-	}
-	return nil
-}
-
 // form is how Artifactory takes a token: below /v2/ as a Basic credential's password, for docker's clients do so; everywhere else as a
 // bearer token.
 func (o origin) form(token, user string) (model.Credential, error) {
@@ -99,7 +90,7 @@ func (m *minter) IssueAll(ctx context.Context, targets []model.Target, _ *model.
 }
 
 func (m *minter) issue(ctx context.Context, targets []model.Target) (model.Credential, error) {
-	if err := m.check(targets); err != nil {
+	if err := credential.CheckTargets(m.registry, targets...); err != nil {
 		return model.Credential{}, err
 	}
 	scope, err := m.place.scope(targets)
@@ -165,7 +156,7 @@ func (f *federated) IssueFederated(ctx context.Context, targets []model.Target, 
 }
 
 func (f *federated) issue(ctx context.Context, targets []model.Target, id *model.Identity, token model.IdentityToken) (model.Credential, error) {
-	if err := f.check(targets); err != nil {
+	if err := credential.CheckTargets(f.registry, targets...); err != nil {
 		return model.Credential{}, err
 	}
 	if token.Empty() {
@@ -204,7 +195,7 @@ func (f *fixed) Issue(_ context.Context, target model.Target, _ *model.Identity)
 }
 
 func (f *fixed) issue(target model.Target) (model.Credential, error) {
-	if err := f.check([]model.Target{target}); err != nil {
+	if err := credential.CheckTargets(f.registry, target); err != nil {
 		return model.Credential{}, err
 	}
 	token, err := f.token.Resolve()

@@ -113,10 +113,8 @@ func (s *source) IssueFederated(ctx context.Context, targets []model.Target, id 
 	if token.Empty() {
 		return model.Credential{}, errAbsent
 	}
-	for _, t := range targets {
-		if t.Registry != s.registry {
-			return model.Credential{}, fmt.Errorf("credential cloudsmith: registry is %q, expected %q", t.Registry, s.registry)
-		}
+	if err := credential.CheckTargets(s.registry, targets...); err != nil {
+		return model.Credential{}, fmt.Errorf("credential cloudsmith: %w", err)
 	}
 	c, err := s.tokens.Get(ctx, lease.Key(id.Issuer, id.DigestHex(), token.Reveal()), func(ctx context.Context) (model.Credential, error) {
 		return s.exchange(ctx, token)

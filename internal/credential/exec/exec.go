@@ -113,11 +113,11 @@ func (s *source) IssueAll(ctx context.Context, targets []model.Target, id *model
 }
 
 func (s *source) get(ctx context.Context, targets []model.Target, id *model.Identity) (model.Credential, error) {
+	if err := credential.CheckTargets(s.registry, targets...); err != nil {
+		return model.Credential{}, err
+	}
 	q := question{Version: protocol}
 	for _, t := range targets {
-		if t.Registry != s.registry {
-			return model.Credential{}, fmt.Errorf("registry is %q, expected %q", t.Registry, s.registry)
-		}
 		q.Targets = append(q.Targets, targetOf(t))
 	}
 	if id != nil {

@@ -46,15 +46,6 @@ func (e *Error) Error() string {
 // Unwrap gives the reason.
 func (e *Error) Unwrap() error { return e.Reason }
 
-// StatusOf is the status of a call that the API refused; zero for every other error.
-func StatusOf(err error) int {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Status
-	}
-	return 0
-}
-
 // describe names the call of an error.
 func (a *API) describe(c Call, err error) error {
 	return &Error{Method: c.Method, URL: a.where(c), Reason: a.reason(err)}

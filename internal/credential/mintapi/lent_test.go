@@ -83,7 +83,7 @@ func TestLentCalls(t *testing.T) {
 				return
 			}
 			cause := client.Cause(errors.New("the library quotes " + quoted))
-			if err == nil || !strings.Contains(cause.Error(), tc.want) || strings.Contains(cause.Error(), quoted) || StatusOf(cause) != tc.status {
+			if err == nil || !strings.Contains(cause.Error(), tc.want) || strings.Contains(cause.Error(), quoted) || statusOf(cause) != tc.status {
 				t.Errorf("got %v and cause %v, expected %q and status %d", err, cause, tc.want, tc.status)
 			}
 			var denial *model.Denial

@@ -173,7 +173,7 @@ func TestErrors(t *testing.T) {
 			if diff := cmp.Diff("POST "+a.Base()+"/mint: "+tc.want, err.Error()); diff != "" {
 				t.Errorf("the error (-want +got):\n%s", diff)
 			}
-			if got := StatusOf(err); got != tc.status {
+			if got := statusOf(err); got != tc.status {
 				t.Errorf("got status %d, expected %d", got, tc.status)
 			}
 			var denial *model.Denial
@@ -324,7 +324,7 @@ func TestKept(t *testing.T) {
 	if _, err := second.Do(t.Context(), get); err == nil || !strings.Contains(err.Error(), "left alone for a while") || calls != patience {
 		t.Errorf("got %v and %d calls, expected that the second leaves it alone too", err, calls)
 	}
-	if _, err := other.Do(t.Context(), get); StatusOf(err) != 503 {
+	if _, err := other.Do(t.Context(), get); statusOf(err) != 503 {
 		t.Errorf("got %v, expected a call of another base", err)
 	}
 }
@@ -397,4 +397,13 @@ func TestBreaker(t *testing.T) {
 	if !call(unknown) || !call(ended) || !call(failed) || !call(failed) || !call(ended) {
 		t.Error("an API that answers again is not used, or one failure ends it")
 	}
+}
+
+// statusOf is the status of a call that the API refused; zero for every other error.
+func statusOf(err error) int {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Status
+	}
+	return 0
 }

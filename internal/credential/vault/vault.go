@@ -94,8 +94,8 @@ func (s *source) issue(ctx context.Context, target model.Target, secret func() (
 }
 
 func (s *source) make(ctx context.Context, target model.Target, secret func() (string, error)) (model.Credential, error) {
-	if target.Registry != s.registry {
-		return model.Credential{}, fmt.Errorf("registry is %q, expected %q", target.Registry, s.registry)
+	if err := credential.CheckTargets(s.registry, target); err != nil {
+		return model.Credential{}, err
 	}
 	path, err := s.read.Fill(mintapi.Values{Named: mintapi.TargetValues(target)})
 	if err != nil {

@@ -49,7 +49,7 @@ func (f *federated) IssueFederated(ctx context.Context, targets []model.Target, 
 	if token.Empty() {
 		return model.Credential{}, errAbsent
 	}
-	err := f.check(targets)
+	err := credential.CheckTargets(f.registry, targets...)
 	var c model.Credential
 	if err == nil {
 		c, err = f.tokens.Get(ctx, lease.Key(id.Issuer, id.DigestHex(), token.Reveal()), func(ctx context.Context) (model.Credential, error) {

@@ -26,15 +26,6 @@ type origin struct {
 	now      func() time.Time
 }
 
-func (o origin) check(targets []model.Target) error {
-	for _, t := range targets {
-		if t.Registry != o.registry {
-			return fmt.Errorf("registry is %q, expected %q", t.Registry, o.registry)
-		}
-	}
-	return nil
-}
-
 // minter makes keys of one account.
 type minter struct {
 	origin
@@ -69,7 +60,7 @@ func (m *minter) IssueAll(ctx context.Context, targets []model.Target, _ *model.
 }
 
 func (m *minter) issue(ctx context.Context, targets []model.Target) (model.Credential, error) {
-	if err := m.check(targets); err != nil {
+	if err := credential.CheckTargets(m.registry, targets...); err != nil {
 		return model.Credential{}, err
 	}
 	var scopes []string
