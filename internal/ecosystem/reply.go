@@ -18,6 +18,15 @@ func JSON(status int, v any) model.Reply {
 	return model.Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, Body: body}
 }
 
+// Line is a denial as one line of text and as the reason phrase, with a challenge that every client of passwords knows.
+func Line(d *model.Denial) model.Reply {
+	header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
+	if d.Status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", `Basic realm="trustpub"`)
+	}
+	return model.Reply{Status: d.Status, Header: header, Body: []byte(d.Sentence() + "\n"), Reason: d.Sentence()}
+}
+
 // maxToken bounds a token in the body of an exchange, in bytes.
 const maxToken = 32 << 10
 

@@ -110,13 +110,7 @@ func (*protocol) Inspect(op model.Operation, _ http.Header, _ model.Target, _ io
 }
 
 // Render writes a denial as one line of text, and as the reason phrase.
-func (*protocol) Render(_ model.Operation, d *model.Denial) model.Reply {
-	header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
-	if d.Status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", `Basic realm="trustpub"`)
-	}
-	return model.Reply{Status: d.Status, Header: header, Body: []byte(d.Sentence() + "\n"), Reason: d.Sentence()}
-}
+func (*protocol) Render(_ model.Operation, d *model.Denial) model.Reply { return ecosystem.Line(d) }
 
 func brief(s string) string { return model.OneLine(s, 120) }
 

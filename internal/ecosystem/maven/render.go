@@ -1,17 +1,10 @@
 package maven
 
 import (
-	"net/http"
-
+	"github.com/trustpub/trustpub/internal/ecosystem"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
 // Render writes a denial as one line of text. Maven prints the reason phrase and never the body; Gradle and curl print what they
 // like of both. It asks without a credential first for the index of a snapshot, and sends one only after a 401.
-func (*protocol) Render(_ model.Operation, d *model.Denial) model.Reply {
-	header := http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
-	if d.Status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", `Basic realm="trustpub"`)
-	}
-	return model.Reply{Status: d.Status, Header: header, Body: []byte(d.Sentence() + "\n"), Reason: d.Sentence()}
-}
+func (*protocol) Render(_ model.Operation, d *model.Denial) model.Reply { return ecosystem.Line(d) }
