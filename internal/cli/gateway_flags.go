@@ -3,8 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -73,14 +71,7 @@ const maxConfig = 64 << 20
 // its routes put it.
 func readConfig(path string) (gatewayParts, error) {
 	parts := gatewayParts{registries: map[string]string{}, issuers: []policies.Issuer{}}
-	file, err := os.Open(path)
-	if err != nil {
-		return parts, err
-	}
-	data, err := io.ReadAll(io.LimitReader(file, maxConfig))
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
+	data, err := readUpTo(path, maxConfig)
 	if err != nil {
 		return parts, err
 	}

@@ -98,7 +98,7 @@ func (f *formatting) input() error {
 }
 
 func (f *formatting) file(path string) error {
-	data, err := readWhole(path)
+	data, err := readUpTo(path, policies.MaxFileSize+1)
 	if err != nil {
 		return err
 	}
@@ -113,20 +113,7 @@ func (f *formatting) file(path string) error {
 	return os.WriteFile(path, []byte(text), info.Mode().Perm())
 }
 
-// readWhole reads a file, and one byte more than is formatted of a larger one, so that nothing is ever cut off.
-func readWhole(path string) ([]byte, error) {
-	r, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(r, policies.MaxFileSize+1))
-	if closeErr := r.Close(); err == nil {
-		err = closeErr
-	}
-	return data, err
-}
-
-// text formats one text and prints what the flags ask for.
+// text formats one text and prints what the flags ask for. It is given one byte more than is formatted of a larger one, so that nothing is ever cut off.
 func (f *formatting) text(name string, data []byte) (string, error) {
 	if len(data) > policies.MaxFileSize {
 		return "", fmt.Errorf("%s: the file has more than %d bytes; split it", name, policies.MaxFileSize)

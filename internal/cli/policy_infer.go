@@ -68,7 +68,7 @@ func expand(path string) []string {
 }
 
 func (n *named) add(path string) {
-	data, err := readPolicies(path)
+	data, err := readUpTo(path, policies.MaxFileSize)
 	if err != nil {
 		return
 	}
@@ -85,13 +85,13 @@ func (n *named) add(path string) {
 	}
 }
 
-// readPolicies reads no more of a file than the load takes.
-func readPolicies(path string) ([]byte, error) {
+// readUpTo reads no more of a file than its first bytes.
+func readUpTo(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, policies.MaxFileSize))
+	data, err := io.ReadAll(io.LimitReader(f, limit))
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

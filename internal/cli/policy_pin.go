@@ -130,7 +130,7 @@ func tokenClaims(cmd *cobra.Command, name string) (_ map[string]any, err error) 
 
 // file pins one file.
 func (p *pinCommand) file(cmd *cobra.Command, path string) error {
-	data, err := readWhole(path)
+	data, err := readUpTo(path, policies.MaxFileSize+1)
 	if err != nil {
 		return err
 	}
