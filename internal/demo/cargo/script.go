@@ -74,11 +74,7 @@ func Upload(document string, crate []byte) []byte {
 }
 
 func exchange(ctx context.Context, c *script.Client, identity, _ string) (string, error) {
-	body, err := json.Marshal(map[string]string{"jwt": identity})
-	if err != nil {
-		return "", err
-	}
-	return c.Ask(ctx, http.MethodPost, tokens, script.JSON(nil), body, "token")
+	return c.AskJWT(ctx, tokens, identity, "token")
 }
 
 func revoke(ctx context.Context, c *script.Client, token string) error {

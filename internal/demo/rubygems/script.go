@@ -4,7 +4,6 @@ package rubygems
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,11 +44,7 @@ func build(name, version string) (script.Package, error) {
 }
 
 func exchange(ctx context.Context, c *script.Client, identity, _ string) (string, error) {
-	body, err := json.Marshal(map[string]string{"jwt": identity})
-	if err != nil {
-		return "", err
-	}
-	return c.Ask(ctx, http.MethodPost, exchangePath, script.JSON(nil), body, "rubygems_api_key")
+	return c.AskJWT(ctx, exchangePath, identity, "rubygems_api_key")
 }
 
 // publish sends the key as it is, without a scheme.

@@ -79,6 +79,15 @@ func (c *Client) Ask(ctx context.Context, method, at string, header http.Header,
 	return value, nil
 }
 
+// AskJWT exchanges an identity token where that is all of the request's JSON, under the name "jwt".
+func (c *Client) AskJWT(ctx context.Context, at, identity, key string) (string, error) {
+	body, err := json.Marshal(map[string]string{"jwt": identity})
+	if err != nil {
+		return "", err
+	}
+	return c.Ask(ctx, http.MethodPost, at, JSON(nil), body, key)
+}
+
 // Bearer is a header with a token.
 func Bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
