@@ -11,32 +11,28 @@ import (
 
 // CargoPublish publishes a crate with cargo into the registry of an index.
 func (h Home) CargoPublish(ctx context.Context, index, token, name, version string) (Result, error) {
-	project := filepath.Join(h.Dir, "project")
-	if err := os.MkdirAll(filepath.Join(project, "src"), 0o755); err != nil {
-		return Result{}, err
-	}
 	manifest := fmt.Sprintf("[package]\nname = %q\nversion = %q\nedition = \"2021\"\ndescription = \"a crate of the tests\"\nlicense = \"Apache-2.0\"\n", name, version)
-	for file, text := range map[string]string{"Cargo.toml": manifest, "src/lib.rs": "//! " + name + "\n"} {
-		if err := os.WriteFile(filepath.Join(project, file), []byte(text), 0o600); err != nil {
-			return Result{}, err
-		}
-	}
-	return h.cargo(ctx, project, index, token, "publish", "--registry", "gateway")
+	return h.cargoIn(ctx, manifest, index, token, "publish", "--registry", "gateway")
 }
 
 // CargoBuild builds a crate that needs another of the registry.
 func (h Home) CargoBuild(ctx context.Context, index, token, dependency, version string) (Result, error) {
+	manifest := fmt.Sprintf("[package]\nname = \"shop\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[dependencies]\n%s = { version = %q, registry = \"gateway\" }\n", dependency, version)
+	return h.cargoIn(ctx, manifest, index, token, "build")
+}
+
+// cargoIn runs cargo in a project with this manifest and a library without code.
+func (h Home) cargoIn(ctx context.Context, manifest, index, token string, args ...string) (Result, error) {
 	project := filepath.Join(h.Dir, "project")
 	if err := os.MkdirAll(filepath.Join(project, "src"), 0o755); err != nil {
 		return Result{}, err
 	}
-	manifest := fmt.Sprintf("[package]\nname = \"shop\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[dependencies]\n%s = { version = %q, registry = \"gateway\" }\n", dependency, version)
-	for file, text := range map[string]string{"Cargo.toml": manifest, "src/lib.rs": "//! the shop\n"} {
+	for file, text := range map[string]string{"Cargo.toml": manifest, "src/lib.rs": "//! nothing\n"} {
 		if err := os.WriteFile(filepath.Join(project, file), []byte(text), 0o600); err != nil {
 			return Result{}, err
 		}
 	}
-	return h.cargo(ctx, project, index, token, "build")
+	return h.cargo(ctx, project, index, token, args...)
 }
 
 // CargoYank yanks a version with cargo, or takes that back.

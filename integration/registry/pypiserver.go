@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -56,24 +55,6 @@ func StartPyPIServer(ctx context.Context, dir string) (*Server, error) {
 	return serve(ctx, &Registry{
 		Kind: "pypiserver", Addr: addr, Path: "/", User: pypiserverUser, Password: pypiserverPassword,
 		Credential: staticCredential("basic "+pypiserverUser, secret), Secrets: []string{pypiserverPassword},
-		Files: func(context.Context) (map[string]string, error) { return folder(packages) },
+		Files: func(context.Context) (map[string]string, error) { return tree(packages) },
 	}, dir, env, []string{program, "run", "-v", "-p", strconv.Itoa(port), "-i", "127.0.0.1", "-P", users, "-a", "update", packages}, "/", http.StatusOK)
-}
-
-// folder lists the files on disk, so that a half-written one is seen too.
-func folder(dir string) (map[string]string, error) {
-	files := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		files[d.Name()], err = digest(f)
-		return err
-	})
-	return files, err
 }

@@ -113,7 +113,7 @@ func StartNginx(ctx context.Context, dir, server string) (*Server, error) {
 		[]string{program, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"}, "/absent", http.StatusNotFound)
 }
 
-// tree lists the files below a folder by their paths.
+// tree lists the files below a folder by their paths, so that a half-written one is seen too.
 func tree(dir string) (map[string]string, error) {
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
