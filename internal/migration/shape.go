@@ -249,11 +249,8 @@ func (o *observation) tag(s *shape) (bool, error) {
 		return true, nil
 	}
 	s.tag = tag
-	version := "the version " + o.target.Version
-	if o.target.Versionless {
-		version = "a version"
-	}
-	s.notes = append(s.notes, fmt.Sprintf("WEAK: the tag %q does not name %s, so a run of it may publish any version.", tag, version))
+	// Other packages and versions may come to the same policy, so none is named.
+	s.notes = append(s.notes, fmt.Sprintf("WEAK: the tag %q does not name the version that is published, so a run of it may publish any.", tag))
 	return true, nil
 }
 
