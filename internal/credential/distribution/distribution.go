@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// DefaultIssuer is the name by which the registry knows the gateway.
-	DefaultIssuer = "trustpub"
+	// defaultIssuer is the name by which the registry knows the gateway.
+	defaultIssuer = "trustpub"
 	// Lifetime is how long a token is good for: the registry looks at it when a request begins.
 	Lifetime = time.Minute
 	// leeway is for a registry whose clock is behind.
@@ -99,7 +99,7 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	}
 	s := &source{key: c.Key, issuer: c.Issuer, service: c.Service, now: c.now}
 	if s.issuer == "" {
-		s.issuer = DefaultIssuer
+		s.issuer = defaultIssuer
 	}
 	if s.service == "" && env.Public != nil {
 		s.service = env.Public.Host

@@ -22,9 +22,9 @@ import (
 
 // The time that one run of the program may take.
 const (
-	DefaultTimeout = 10 * time.Second
-	MinTimeout     = time.Second
-	MaxTimeout     = time.Minute
+	defaultTimeout = 10 * time.Second
+	minTimeout     = time.Second
+	maxTimeout     = time.Minute
 )
 
 // Kind registers the source.
@@ -84,7 +84,7 @@ func (c *Config) source(registry string) (*source, error) {
 			return nil, fmt.Errorf("env is %q, expected the names of variables, as in env HOME VAULT_ADDR", model.OneLine(name, 100))
 		}
 	}
-	timeout, err := c.Timeout.Within("timeout", DefaultTimeout, MinTimeout, MaxTimeout)
+	timeout, err := c.Timeout.Within("timeout", defaultTimeout, minTimeout, maxTimeout)
 	if err != nil {
 		return nil, err
 	}

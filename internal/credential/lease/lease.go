@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// DefaultLeast is how long a credential is good for at least when it is handed out; one with a short life has a quarter of it left.
-	DefaultLeast = time.Minute
+	// defaultLeast is how long a credential is good for at least when it is handed out; one with a short life has a quarter of it left.
+	defaultLeast = time.Minute
 	// mintTimeout bounds the making of one, whoever waits for it.
 	mintTimeout = 30 * time.Second
 	// again is how long a renewal that failed is put off.
@@ -42,7 +42,7 @@ type Mint func(ctx context.Context) (model.Credential, error)
 
 // Options are what a source may set.
 type Options struct {
-	// Least is how long a credential is good for at least when it is handed out; zero: DefaultLeast.
+	// Least is how long a credential is good for at least when it is handed out; zero: defaultLeast.
 	Least time.Duration
 	// NoRenewal leaves out the renewal ahead of the end, where what a credential is made of ends before: an identity token.
 	NoRenewal bool
@@ -61,7 +61,7 @@ type Cache struct {
 // New makes an empty one.
 func New(o Options) *Cache {
 	if o.Least == 0 {
-		o.Least = DefaultLeast
+		o.Least = defaultLeast
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -14,8 +14,8 @@ import (
 // Kind registers the store as `store local [PATH]`.
 var Kind = store.Kind{Name: "local", New: func() store.Config { return new(Config) }}
 
-// DefaultFile is the file's name in the data folder where none is configured.
-const DefaultFile = "trustpub.db"
+// defaultFile is the file's name in the data folder where none is configured.
+const defaultFile = "trustpub.db"
 
 // Config says where the file is.
 type Config struct {
@@ -61,7 +61,7 @@ func (c *Config) path(env store.Env) (string, error) {
 	}
 	name := c.Path
 	if name == "" {
-		name = DefaultFile
+		name = defaultFile
 	}
 	if !filepath.IsAbs(name) {
 		if env.DataDir == "" {

@@ -46,7 +46,7 @@ func closeStore(t testing.TB, s *Store) {
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, dir string, now func() time.Time) store.Store {
-		return openAt(t, filepath.Join(dir, DefaultFile), Options{Now: now})
+		return openAt(t, filepath.Join(dir, defaultFile), Options{Now: now})
 	}, storetest.Options{Durable: true})
 }
 

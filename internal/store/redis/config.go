@@ -21,8 +21,8 @@ import (
 var Kind = store.Kind{Name: "redis", New: func() store.Config { return new(Config) }}
 
 const (
-	// DefaultPrefix begins every key that the store uses.
-	DefaultPrefix = "trustpub:"
+	// defaultPrefix begins every key that the store uses.
+	defaultPrefix = "trustpub:"
 	// DefaultTimeout bounds one call, its connection included.
 	DefaultTimeout = 100 * time.Millisecond
 	maxTimeout     = 5 * time.Second
@@ -128,7 +128,7 @@ func (c *Config) Open(ctx context.Context, env store.Env) (store.Store, error) {
 
 func (c *Config) prefix() string {
 	if c.Prefix == "" {
-		return DefaultPrefix
+		return defaultPrefix
 	}
 	return c.Prefix
 }
