@@ -36,39 +36,42 @@ func TestWalk(t *testing.T) {
 
 // TestRefusals: each is a document that some reader takes for another one.
 func TestRefusals(t *testing.T) {
-	for name, text := range map[string]string{
-		"nothing":                      "",
-		"a DTD":                        "<!DOCTYPE a><a/>",
-		"two roots":                    "<a/><a/>",
-		"text before the root":         "x<a/>",
-		"text after the root":          "<a/>x",
-		"a declaration after a space":  " <?xml version=\"1.0\"?><a/>",
-		"a declaration after the root": "<a/><?xml version=\"1.0\"?>",
-		"two declarations":             "<?xml version=\"1.0\"?><?xml version=\"1.0\"?><a/>",
-		"a declaration in capitals":    "<?XML version=\"1.0\" encoding=\"utf-7\"?><a/>",
-		"another version":              "<?xml version=\"1.1\"?><a/>",
-		"a version after a space":      "<?xml version =\"1.1\"?><a/>",
-		"another encoding":             "<?xml version=\"1.0\" encoding=\"utf-7\"?><a/>",
-		"an encoding after a space":    "<?xml version=\"1.0\" encoding =\"utf-7\"?><a/>",
-		"an encoding before a space":   "<?xml version=\"1.0\" encoding= \"utf-7\"?><a/>",
-		"an encoding on another line":  "<?xml version=\"1.0\"\nencoding\n=\n'utf-16'?><a/>",
-		"an encoding in other quotes":  "<?xml version=\"1.0\" x='encoding=\"utf-8\"' encoding='utf-7'?><a/>",
-		"two encodings":                "<?xml version=\"1.0\" encoding=\"utf-8\" encoding=\"utf-7\"?><a/>",
-		"no version":                   "<?xml encoding=\"utf-8\"?><a/>",
-		"UTF-16":                       "\xff\xfe<\x00a\x00/\x00>\x00",
-		"a root with a prefix":         `<x:a xmlns:x="n"/>`,
-		"a root with an unknown one":   `<x:a/>`,
-		"a prefix of the root's own":   `<a xmlns="n" xmlns:x="n"/>`,
-		"one on a child":               `<a xmlns="n"><x:b xmlns:x="n"/></a>`,
-		"one for no namespace":         `<a><x:b xmlns:x=""/></a>`,
-		"deep":                         strings.Repeat("<a>", 65) + strings.Repeat("</a>", 65),
-		"an unknown entity":            "<a>&b;</a>",
-		"the wrong end":                "<a></b>",
-		"a control character":          "<a>\x01</a>",
-		"no UTF-8":                     "<a>\xff</a>",
+	for name, tc := range map[string]struct {
+		text string
+		want string
+	}{
+		"nothing":                      {"", "document has nothing, expected one element"},
+		"a DTD":                        {"<!DOCTYPE a><a/>", "document has a DTD, expected none"},
+		"two roots":                    {"<a/><a/>", "document has a second root, expected one element"},
+		"text before the root":         {"x<a/>", "document has text outside its root, expected one element"},
+		"text after the root":          {"<a/>x", "document has text outside its root, expected one element"},
+		"a declaration after a space":  {" <?xml version=\"1.0\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"a declaration after the root": {"<a/><?xml version=\"1.0\"?>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"two declarations":             {"<?xml version=\"1.0\"?><?xml version=\"1.0\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"a declaration in capitals":    {"<?XML version=\"1.0\" encoding=\"utf-7\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"another version":              {"<?xml version=\"1.1\"?><a/>", `xml: unsupported version "1.1"; only version 1.0 is supported`},
+		"a version after a space":      {"<?xml version =\"1.1\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"another encoding":             {"<?xml version=\"1.0\" encoding=\"utf-7\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"an encoding after a space":    {"<?xml version=\"1.0\" encoding =\"utf-7\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"an encoding before a space":   {"<?xml version=\"1.0\" encoding= \"utf-7\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"an encoding on another line":  {"<?xml version=\"1.0\"\nencoding\n=\n'utf-16'?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"an encoding in other quotes":  {"<?xml version=\"1.0\" x='encoding=\"utf-8\"' encoding='utf-7'?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"two encodings":                {"<?xml version=\"1.0\" encoding=\"utf-8\" encoding=\"utf-7\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"no version":                   {"<?xml encoding=\"utf-8\"?><a/>", `document has another XML declaration, expected <?xml version="1.0" encoding="UTF-8"?>, or none`},
+		"UTF-16":                       {"\xff\xfe<\x00a\x00/\x00>\x00", "XML syntax error on line 1: invalid UTF-8"},
+		"a root with a prefix":         {`<x:a xmlns:x="n"/>`, "document has a root with a prefix, expected one without"},
+		"a root with an unknown one":   {`<x:a/>`, "document has a root with a prefix, expected one without"},
+		"a prefix of the root's own":   {`<a xmlns="n" xmlns:x="n"/>`, "document has the prefix x for the namespace of its root, expected elements without a prefix"},
+		"one on a child":               {`<a xmlns="n"><x:b xmlns:x="n"/></a>`, "document has the prefix x for the namespace of its root, expected elements without a prefix"},
+		"one for no namespace":         {`<a><x:b xmlns:x=""/></a>`, "document has the prefix x for the namespace of its root, expected elements without a prefix"},
+		"deep":                         {strings.Repeat("<a>", 65) + strings.Repeat("</a>", 65), "document has elements nested deeper, expected at most 64 levels"},
+		"an unknown entity":            {"<a>&b;</a>", "XML syntax error on line 1: invalid character entity &b;"},
+		"the wrong end":                {"<a></b>", "XML syntax error on line 1: element <a> closed by </b>"},
+		"a control character":          {"<a>\x01</a>", "XML syntax error on line 1: illegal character code U+0001"},
+		"no UTF-8":                     {"<a>\xff</a>", "XML syntax error on line 1: invalid UTF-8"},
 	} {
-		if err := xmldoc.Walk([]byte(text), &record{}); err == nil {
-			t.Errorf("%s is accepted", name)
+		if err := xmldoc.Walk([]byte(tc.text), &record{}); err == nil || err.Error() != tc.want {
+			t.Errorf("%s: got %v, expected %s", name, err, tc.want)
 		}
 	}
 	for name, text := range map[string]string{"other namespaces": `<a xmlns="n" xmlns:x="m"><x:b x:c="d"/></a>`, "none": "<a/>", "a declaration of version alone": "<?xml version=\"1.0\"?><a/>"} {

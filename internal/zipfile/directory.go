@@ -34,6 +34,9 @@ type record struct {
 
 // readDirectory reads the directory, which ends where the record of its end begins, as the last of the file.
 func readDirectory(file io.ReaderAt, size int64) (*directory, error) {
+	if size < endLength {
+		return nil, &Defect{fmt.Sprintf("%d bytes", size), "entries, a directory and its end"}
+	}
 	var end [endLength]byte
 	if _, err := file.ReadAt(end[:], size-endLength); err != nil {
 		return nil, fmt.Errorf("zip: %w", err)

@@ -155,25 +155,28 @@ func TestRefusals(t *testing.T) {
 		return b
 	}
 	last, dir := len(good)-22, bytes.Index(good, []byte("PK\x01\x02"))
-	for name, text := range map[string][]byte{
-		"nothing":                   nil,
-		"an end alone":              end(0, 0, 0),
-		"cut":                       good[:len(good)-1],
-		"a byte after it":           append(bytes.Clone(good), 0),
-		"a byte before it":          append([]byte{0}, good...),
-		"a comment":                 edit(func(b []byte) { b[last+20] = 1 }),
-		"another disk":              edit(func(b []byte) { b[last+4] = 1 }),
-		"another count":             edit(func(b []byte) { b[last+8], b[last+10] = 1, 1 }),
-		"two counts":                edit(func(b []byte) { b[last+8] = 1 }),
-		"another start":             edit(func(b []byte) { b[last+16]-- }),
-		"another place of an entry": edit(func(b []byte) { b[dir+42] = 34 }),
-		"a comment of an entry":     edit(func(b []byte) { b[dir+32] = 1 }),
-		"another name":              edit(func(b []byte) { b[dir+46] = 'c' }),
-		"another sum":               edit(func(b []byte) { b[dir+16]++ }),
-		"a hole":                    append(append(append([]byte{}, good[:dir]...), 'x'), edit(func(b []byte) { b[last+16]++ })[dir:]...),
+	for name, tc := range map[string]struct {
+		text []byte
+		want string
+	}{
+		"nothing":                   {nil, "zip has 0 bytes, expected entries, a directory and its end"},
+		"an end alone":              {end(0, 0, 0), "zip has no entries, expected some"},
+		"cut":                       {good[:len(good)-1], "zip has more after its directory, expected its end, without a comment"},
+		"a byte after it":           {append(bytes.Clone(good), 0), "zip has more after its directory, expected its end, without a comment"},
+		"a byte before it":          {append([]byte{0}, good...), "zip has another directory than its end says, expected one"},
+		"a comment":                 {edit(func(b []byte) { b[last+20] = 1 }), "zip has more after its directory, expected its end, without a comment"},
+		"another disk":              {edit(func(b []byte) { b[last+4] = 1 }), "zip has another directory than its end says, expected one"},
+		"another count":             {edit(func(b []byte) { b[last+8], b[last+10] = 1, 1 }), "zip has more in its directory than its entries, expected nothing more"},
+		"two counts":                {edit(func(b []byte) { b[last+8] = 1 }), "zip has another directory than its end says, expected one"},
+		"another start":             {edit(func(b []byte) { b[last+16]-- }), "zip has another directory than its end says, expected one"},
+		"another place of an entry": {edit(func(b []byte) { b[dir+42] = 34 }), "zip has data between its entries, or entries that overlap, expected one after the other"},
+		"a comment of an entry":     {edit(func(b []byte) { b[dir+32] = 1 }), "zip has comments in its directory, or another disk, expected plain entries"},
+		"another name":              {edit(func(b []byte) { b[dir+46] = 'c' }), "zip has two names for one entry, expected one"},
+		"another sum":               {edit(func(b []byte) { b[dir+16]++ }), "zip has two sizes for one entry, expected one"},
+		"a hole":                    {append(append(append([]byte{}, good[:dir]...), 'x'), edit(func(b []byte) { b[last+16]++ })[dir:]...), "zip has data before its directory, expected the directory after the entries"},
 	} {
-		if _, err := open(text); err == nil {
-			t.Errorf("%s is accepted", name)
+		if _, err := open(tc.text); err == nil || err.Error() != tc.want {
+			t.Errorf("%s: got %v, expected %s", name, err, tc.want)
 		}
 	}
 }
