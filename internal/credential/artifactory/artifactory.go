@@ -16,13 +16,6 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// The lifetimes of tokens that are made for one upload.
-const (
-	DefaultLifetime = 15 * time.Minute
-	MinLifetime     = time.Minute
-	MaxLifetime     = 24 * time.Hour
-)
-
 // Kind registers the source.
 var Kind = credential.Kind{Name: "artifactory", New: func() credential.Config { return new(Config) }}
 
@@ -100,7 +93,7 @@ func (c *Config) source(env credential.Env) (credential.Source, error) {
 			tokens: lease.New(lease.Options{Logger: env.Logger, Now: now, NoRenewal: true}),
 		}, nil
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
+	lifetime, err := c.Lifetime.Within("lifetime", mintapi.DefaultLifetime, mintapi.MinLifetime, mintapi.MaxLifetime)
 	if err != nil {
 		return nil, err
 	}

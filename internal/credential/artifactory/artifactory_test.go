@@ -19,6 +19,7 @@ import (
 	contract "github.com/trustpub/trustpub/integration/registry/artifactory"
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/credential/credentialtest"
+	"github.com/trustpub/trustpub/internal/credential/mintapi"
 	"github.com/trustpub/trustpub/internal/demo/issuer"
 	"github.com/trustpub/trustpub/internal/model"
 )
@@ -76,7 +77,7 @@ func TestConformanceToken(t *testing.T) {
 			}
 		},
 		Mint: &credentialtest.Mint{
-			Server: api, Revokes: true, MaxLife: DefaultLifetime, Clock: clocked,
+			Server: api, Revokes: true, MaxLife: mintapi.DefaultLifetime, Clock: clocked,
 			Live: func(got model.Credential) bool { return server.Good(bearer(got)) },
 		},
 	})

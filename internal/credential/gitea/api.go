@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/trustpub/trustpub/internal/credential/mintapi"
 	"github.com/trustpub/trustpub/internal/model"
@@ -27,11 +26,6 @@ type token struct {
 	ID     int64  `json:"id"`
 	Name   string `json:"name"`
 	Secret string `json:"sha1"`
-}
-
-func newAPI(base, ca, user string, password model.Secret, now func() time.Time) (api, error) {
-	client, err := mintapi.New(base, mintapi.Options{CAFile: ca, Now: now})
-	return api{API: client, user: user, password: password}, err
 }
 
 // create makes a token with one scope.

@@ -17,13 +17,6 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// The lifetimes of tokens.
-const (
-	DefaultLifetime = 15 * time.Minute
-	MinLifetime     = time.Minute
-	MaxLifetime     = 24 * time.Hour
-)
-
 // Kind registers the source.
 var Kind = credential.Kind{Name: "gitea", New: func() credential.Config { return new(Config) }}
 
@@ -74,30 +67,19 @@ func (c *Config) Provision(env credential.Env) (credential.Source, error) {
 var userName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 func (c *Config) source(env credential.Env) (*source, error) {
-	base, err := mintapi.CheckURL(c.URL, "http://gitea:3000")
-	if err != nil {
-		return nil, err
-	}
 	if !userName.MatchString(c.User) {
 		return nil, fmt.Errorf("user is %q, expected the name of the bot that writes the packages", model.OneLine(c.User, 100))
 	}
 	if err := credential.CheckSecret("password", c.Password); err != nil {
 		return nil, err
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
-	if err != nil {
-		return nil, err
-	}
-	now := c.now
-	if now == nil {
-		now = time.Now
-	}
-	calls, err := newAPI(base, c.CA, c.User, c.Password, now)
+	maker, err := mintapi.NewMaker(c.URL, "http://gitea:3000", c.CA, c.Lifetime, c.now)
 	if err != nil {
 		return nil, err
 	}
 	return &source{
-		registry: env.Registry, ecosystem: env.Ecosystem, lifetime: lifetime, now: now, logger: env.Logger, api: calls,
+		registry: env.Registry, ecosystem: env.Ecosystem, lifetime: maker.Lifetime, now: maker.Now, logger: env.Logger,
+		api: api{API: maker.API, user: c.User, password: c.Password},
 	}, nil
 }
 

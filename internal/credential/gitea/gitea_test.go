@@ -202,7 +202,7 @@ func TestConformance(t *testing.T) {
 			return c
 		},
 		Mint: &credentialtest.Mint{
-			Server: api, Revokes: true, MaxLife: DefaultLifetime,
+			Server: api, Revokes: true, MaxLife: mintapi.DefaultLifetime,
 			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
 			Live:  func(got model.Credential) bool { return s.scopes(got) != nil },
 			Strand: func() {
@@ -241,7 +241,7 @@ func TestOneTokenForOneRequest(t *testing.T) {
 			if diff := cmp.Diff([]string{scope}, s.scopes(c)); diff != "" {
 				t.Errorf("scopes (-want +got):\n%s", diff)
 			}
-			want := start.Add(DefaultLifetime).Truncate(time.Second)
+			want := start.Add(mintapi.DefaultLifetime).Truncate(time.Second)
 			if !c.Expiry.Equal(want) {
 				t.Errorf("got expiry %s, expected %s", c.Expiry, want)
 			}
@@ -297,7 +297,7 @@ func TestOrphans(t *testing.T) {
 	if diff := cmp.Diff([]string{"POST", "DELETE"}, methods(s.called()[before:])); diff != "" {
 		t.Errorf("calls of an upload that looks for no orphans (-want +got):\n%s", diff)
 	}
-	now = now.Add(DefaultLifetime)
+	now = now.Add(mintapi.DefaultLifetime)
 	revoke() // by now the younger of those kept before has expired too
 	if diff := cmp.Diff(keep[:len(keep)-1], s.names()); diff != "" {
 		t.Errorf("tokens after a lifetime (-want +got):\n%s", diff)
@@ -330,7 +330,7 @@ func TestSweepIsBounded(t *testing.T) {
 		if got, want := len(s.names()), 300-round*mintapi.SweepMost+round; got != want {
 			t.Errorf("round %d: %d tokens are left, expected %d", round, got, want)
 		}
-		now = now.Add(DefaultLifetime)
+		now = now.Add(mintapi.DefaultLifetime)
 	}
 }
 

@@ -21,13 +21,6 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// The times after which a token is an orphan.
-const (
-	DefaultLifetime = 15 * time.Minute
-	MinLifetime     = time.Minute
-	MaxLifetime     = 24 * time.Hour
-)
-
 // deployToken is the header in which GitLab reads a deploy token that is no password.
 const deployToken = "Deploy-Token"
 
@@ -102,10 +95,6 @@ func (c *Config) source(env credential.Env) (*source, error) {
 			return nil, fmt.Errorf("%s does nothing here: it goes with containers, and the registry's ecosystem is %s", field, env.Ecosystem)
 		}
 	}
-	base, err := mintapi.CheckURL(c.URL, "https://gitlab.internal.example.com")
-	if err != nil {
-		return nil, err
-	}
 	if err := credential.CheckSecret("token", c.Token); err != nil {
 		return nil, err
 	}
@@ -116,20 +105,12 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if len(project) > 255 || !projectName.MatchString(project) {
 		return nil, fmt.Errorf("project is %q, expected the number or the path of a project, as in project acme/packages; a public URL with /api/v4/projects/ID/ has it", model.OneLine(project, 100))
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
-	if err != nil {
-		return nil, err
-	}
-	now := c.now
-	if now == nil {
-		now = time.Now
-	}
-	calls, err := mintapi.New(base, mintapi.Options{CAFile: c.CA, Now: now})
+	maker, err := mintapi.NewMaker(c.URL, "https://gitlab.internal.example.com", c.CA, c.Lifetime, c.now)
 	if err != nil {
 		return nil, err
 	}
 	return &source{
-		registry: env.Registry, ecosystem: env.Ecosystem, lifetime: lifetime, now: now, api: api{API: calls, token: c.Token, project: project},
+		registry: env.Registry, ecosystem: env.Ecosystem, lifetime: maker.Lifetime, now: maker.Now, api: api{API: maker.API, token: c.Token, project: project},
 		logger: env.Logger.With("registry", env.Registry, "credential", Kind.Name),
 	}, nil
 }

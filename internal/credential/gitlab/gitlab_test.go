@@ -78,7 +78,7 @@ func conformance(t *testing.T, ecosystem string) {
 			}
 		},
 		Mint: &credentialtest.Mint{
-			Server: api, Revokes: true, MaxLife: DefaultLifetime,
+			Server: api, Revokes: true, MaxLife: mintapi.DefaultLifetime,
 			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
 			Live: func(got model.Credential) bool {
 				_, found := server.Token(got.Header)

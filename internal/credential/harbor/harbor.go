@@ -18,13 +18,6 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// The times after which a robot is an orphan.
-const (
-	DefaultLifetime = 15 * time.Minute
-	MinLifetime     = time.Minute
-	MaxLifetime     = 24 * time.Hour
-)
-
 // ecosystem is the one that Harbor speaks.
 const ecosystem = "oci"
 
@@ -79,30 +72,18 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if env.Ecosystem != ecosystem {
 		return nil, fmt.Errorf("the registry's ecosystem is %q, expected %s: Harbor has no other", env.Ecosystem, ecosystem)
 	}
-	base, err := mintapi.CheckURL(c.URL, "http://harbor:8080")
-	if err != nil {
-		return nil, err
-	}
 	if err := credential.CheckUser(c.User); err != nil {
 		return nil, fmt.Errorf("user: %w; write the account that makes robots, as in robot$trustpub", err)
 	}
 	if err := credential.CheckSecret("password", c.Password); err != nil {
 		return nil, err
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
-	if err != nil {
-		return nil, err
-	}
-	now := c.now
-	if now == nil {
-		now = time.Now
-	}
-	calls, err := mintapi.New(base, mintapi.Options{CAFile: c.CA, Now: now})
+	maker, err := mintapi.NewMaker(c.URL, "http://harbor:8080", c.CA, c.Lifetime, c.now)
 	if err != nil {
 		return nil, err
 	}
 	return &source{
-		registry: env.Registry, lifetime: lifetime, now: now, api: api{API: calls, user: c.User, password: c.Password},
+		registry: env.Registry, lifetime: maker.Lifetime, now: maker.Now, api: api{API: maker.API, user: c.User, password: c.Password},
 		logger: env.Logger.With("registry", env.Registry, "credential", Kind.Name),
 	}, nil
 }

@@ -61,7 +61,7 @@ func TestConformance(t *testing.T) {
 			}
 		},
 		Mint: &credentialtest.Mint{
-			Server: api, Revokes: true, MaxLife: DefaultLifetime,
+			Server: api, Revokes: true, MaxLife: mintapi.DefaultLifetime,
 			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
 			Live: func(got model.Credential) bool {
 				_, found := server.Robot(got.Header)

@@ -16,13 +16,6 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// The times after which a user is an orphan.
-const (
-	DefaultLifetime = 15 * time.Minute
-	MinLifetime     = time.Minute
-	MaxLifetime     = 24 * time.Hour
-)
-
 // adminRole is the one that Nexus comes with, which may do everything.
 const adminRole = "nx-admin"
 
@@ -77,10 +70,6 @@ func (c *Config) source(env credential.Env) (credential.Source, error) {
 	case c.Fixed != "":
 		return c.fixed(env)
 	}
-	base, err := mintapi.CheckURL(c.URL, "http://nexus:8081")
-	if err != nil {
-		return nil, err
-	}
 	if err := credential.CheckUser(c.User); err != nil {
 		return nil, fmt.Errorf("user: %w; write the account that makes users", err)
 	}
@@ -91,22 +80,16 @@ func (c *Config) source(env credential.Env) (credential.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
-	if err != nil {
-		return nil, err
-	}
-	now := c.now
-	if now == nil {
-		now = time.Now
-	}
-	calls, err := mintapi.New(base, mintapi.Options{CAFile: c.CA, Now: now})
+	maker, err := mintapi.NewMaker(c.URL, "http://nexus:8081", c.CA, c.Lifetime, c.now)
 	if err != nil {
 		return nil, err
 	}
 	return &minter{
-		registry: env.Registry, role: role, token: c.UserToken, readable: c.Reads || readsFirst[env.Ecosystem], settings: env.Ecosystem == cargo && !strings.Contains(c.Role, "{package}"), lifetime: lifetime, now: now,
-		api:    api{API: calls, user: c.User, password: c.Password},
-		logger: env.Logger.With("registry", env.Registry, "credential", Kind.Name),
+		registry: env.Registry, role: role, token: c.UserToken, lifetime: maker.Lifetime, now: maker.Now,
+		readable: c.Reads || readsFirst[env.Ecosystem],
+		settings: env.Ecosystem == cargo && !strings.Contains(c.Role, "{package}"),
+		api:      api{API: maker.API, user: c.User, password: c.Password},
+		logger:   env.Logger.With("registry", env.Registry, "credential", Kind.Name),
 	}, nil
 }
 

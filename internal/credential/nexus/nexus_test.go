@@ -50,7 +50,7 @@ func TestConformance(t *testing.T) {
 					}
 				},
 				Mint: &credentialtest.Mint{
-					Server: api, Revokes: true, MaxLife: DefaultLifetime,
+					Server: api, Revokes: true, MaxLife: mintapi.DefaultLifetime,
 					Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
 					Live:  func(got model.Credential) bool { return server.Good(got.Header) },
 					Strand: func() {

@@ -17,13 +17,6 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// The lifetimes of tokens.
-const (
-	DefaultLifetime = 15 * time.Minute
-	MinLifetime     = time.Minute
-	MaxLifetime     = 24 * time.Hour
-)
-
 // ecosystem is the one that Reposilite speaks.
 const ecosystem = "maven"
 
@@ -80,10 +73,6 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if env.Ecosystem != ecosystem {
 		return nil, fmt.Errorf("the registry's ecosystem is %q, expected %s: Reposilite has no other", env.Ecosystem, ecosystem)
 	}
-	base, err := mintapi.CheckURL(c.URL, "http://reposilite:8080")
-	if err != nil {
-		return nil, err
-	}
 	if err := credential.CheckUser(c.User); err != nil {
 		return nil, fmt.Errorf("user: %w; write the name of a manager's access token", err)
 	}
@@ -97,20 +86,12 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if !repositoryName.MatchString(repository) {
 		return nil, fmt.Errorf("repository is %q, expected the name of a repository, as in repository releases", model.OneLine(repository, 100))
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
-	if err != nil {
-		return nil, err
-	}
-	now := c.now
-	if now == nil {
-		now = time.Now
-	}
-	calls, err := mintapi.New(base, mintapi.Options{CAFile: c.CA, Now: now})
+	maker, err := mintapi.NewMaker(c.URL, "http://reposilite:8080", c.CA, c.Lifetime, c.now)
 	if err != nil {
 		return nil, err
 	}
 	return &source{
-		registry: env.Registry, repository: repository, lifetime: lifetime, now: now, api: api{API: calls, user: c.User, password: c.Password},
+		registry: env.Registry, repository: repository, lifetime: maker.Lifetime, now: maker.Now, api: api{API: maker.API, user: c.User, password: c.Password},
 	}, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	contract "github.com/trustpub/trustpub/integration/registry/reposilite"
 	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/credential/credentialtest"
+	"github.com/trustpub/trustpub/internal/credential/mintapi"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -83,7 +84,7 @@ func TestConformance(t *testing.T) {
 			}
 		},
 		Mint: &credentialtest.Mint{
-			Server: api, Revokes: true, MaxLife: DefaultLifetime,
+			Server: api, Revokes: true, MaxLife: mintapi.DefaultLifetime,
 			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now = now },
 			Live: func(got model.Credential) bool {
 				_, found := server.Token(got.Header)
@@ -151,9 +152,9 @@ func TestOneFileOnly(t *testing.T) {
 	reads := issue(t, src, read)
 	expect("GET", path, reads, 200)
 	expect("PUT", path, reads, 401)
-	now = now.Add(DefaultLifetime + time.Second)
+	now = now.Add(mintapi.DefaultLifetime + time.Second)
 	expect("GET", path, reads, 401)
-	now = now.Add(-DefaultLifetime)
+	now = now.Add(-mintapi.DefaultLifetime)
 	if err := reads.Revoke(t.Context()); err != nil {
 		t.Error(err)
 	}

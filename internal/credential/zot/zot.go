@@ -13,13 +13,6 @@ import (
 	"github.com/trustpub/trustpub/internal/model"
 )
 
-// The lifetimes of keys.
-const (
-	DefaultLifetime = 15 * time.Minute
-	MinLifetime     = time.Minute
-	MaxLifetime     = 24 * time.Hour
-)
-
 // ecosystem is the one that zot speaks.
 const ecosystem = "oci"
 
@@ -86,7 +79,7 @@ func (c *Config) source(env credential.Env) (credential.Source, error) {
 	if err := credential.CheckSecret("password", c.Password); err != nil {
 		return nil, err
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
+	lifetime, err := c.Lifetime.Within("lifetime", mintapi.DefaultLifetime, mintapi.MinLifetime, mintapi.MaxLifetime)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func TestConformanceKeys(t *testing.T) {
 			}
 		},
 		Mint: &credentialtest.Mint{
-			Server: api, Revokes: true, MaxLife: DefaultLifetime, Clock: clocked,
+			Server: api, Revokes: true, MaxLife: mintapi.DefaultLifetime, Clock: clocked,
 			Live: func(got model.Credential) bool { return server.UserOf(got.Header) != "" },
 			Strand: func() {
 				server.Strand(mintapi.TemporaryName(time.Now().Add(-time.Hour)))
