@@ -12,6 +12,7 @@ import (
 
 	"github.com/trustpub/trustpub/integration/client"
 	contract "github.com/trustpub/trustpub/integration/registry/gitlab"
+	"github.com/trustpub/trustpub/internal/demo/npm"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -157,7 +158,32 @@ func TestGitLabNPM(t *testing.T) {
 			t.Errorf("another package: %v, exit status %d\n%s", err, got.Code, got.Output)
 		}
 	})
+	// GitLab says of a version that exists what it says of a credential that it refuses.
+	again := r.send(t, http.MethodPut, r.reg.Path+strings.Replace(pkg, "/", "%2f", 1), with(bearer(r.identity(nil)), "Content-Type", "application/json"), npm.Document(pkg, "1.0.0", []byte("x")))
+	refused(t, again, http.StatusBadGateway, model.CodeUpstreamRefusedCredential)
 	g.spent(t, r, 1, "write_package_registry")
+}
+
+// TestGitLabFormats publishes with mvn, nuget and gem.
+func TestGitLabFormats(t *testing.T) {
+	t.Parallel()
+	for ecosystem, tc := range map[string]struct {
+		scopes  []string
+		options []option
+	}{
+		"maven":    {[]string{"read_package_registry", "write_package_registry"}, nil},
+		"nuget":    {[]string{"write_package_registry"}, []option{withAnswer("", nugetIndex)}},
+		"rubygems": {[]string{"write_package_registry"}, nil},
+	} {
+		t.Run(ecosystem, func(t *testing.T) {
+			t.Parallel()
+			g, p := newGitLab(t), publishers[ecosystem]
+			pkg := p.prefix + random(4)
+			r := g.gitlabRig(t, ecosystem, pkg, tc.options...)
+			p.run(t, r, pkg)
+			g.spent(t, r, 1, tc.scopes...)
+		})
+	}
 }
 
 // TestGitLabFiles puts files with curl. GitLab would take a file of the same name again; the gateway asks first whether one is there.

@@ -3,9 +3,8 @@ package gitlab
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,18 +36,76 @@ func (c *Server) packages(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	kind, rest, _ := strings.Cut(path, "/")
+	if !inForm(kind, r) {
+		problem(w, http.StatusUnauthorized, "401 Unauthorized")
+		return
+	}
 	switch {
 	case kind == "pypi" && rest == "" && r.Method == http.MethodPost:
 		c.uploadPyPI(w, r)
-	case kind == "npm" && reads:
-		c.readNPM(w, r, rest)
-	case kind == "npm" && r.Method == http.MethodPut:
-		c.publishNPM(w, r, rest)
+	case c.stores[kind] != nil:
+		below := r.Clone(r.Context())
+		below.URL.Path, _ = url.PathUnescape("/" + rest)
+		below.URL.RawPath = "/" + rest
+		c.stores[kind].ServeHTTP(w, below)
 	case kind == "generic" && (reads || r.Method == http.MethodPut):
 		c.generic(w, r, rest)
 	default:
 		problem(w, http.StatusNotFound, "404 Not Found")
 	}
+}
+
+// inForm is true for a deploy token where GitLab reads it for a type of package.
+func inForm(kind string, r *http.Request) bool {
+	_, _, basic := r.BasicAuth()
+	value := r.Header.Get("Authorization")
+	switch kind {
+	case "pypi", "nuget":
+		return basic
+	case "npm":
+		return strings.HasPrefix(value, "Bearer ")
+	case "rubygems": // the key alone
+		return value != "" && !strings.Contains(value, " ")
+	}
+	return basic || r.Header.Get("Deploy-Token") != ""
+}
+
+// newStores are those of the types that the shared stores keep. GitLab says 403 of a version of npm's that exists.
+func newStores() map[string]*shared.Store {
+	stores := map[string]*shared.Store{}
+	for kind, taken := range map[string]int{
+		shared.NPM: http.StatusForbidden, shared.NuGet: http.StatusConflict, shared.RubyGems: http.StatusBadRequest, shared.Maven: http.StatusBadRequest,
+	} {
+		store := shared.New(kind)
+		store.Taken, store.May = taken, func(*http.Request, string, string) int { return http.StatusOK } // judged before
+		stores[kind] = store
+	}
+	return stores
+}
+
+// all are the files of every type.
+func (c *Server) all() []file {
+	all := slices.Clone(c.files)
+	for _, kind := range slices.Sorted(maps.Keys(c.stores)) {
+		files := c.stores[kind].Files()
+		for _, path := range slices.Sorted(maps.Keys(files)) {
+			f := file{kind: kind, content: files[path]}
+			switch kind {
+			case shared.NPM: // NAME/-/FILE
+				f.name, f.file, _ = strings.Cut(path, "/-/")
+				short := f.name[strings.LastIndexByte(f.name, '/')+1:]
+				f.version = strings.TrimSuffix(strings.TrimPrefix(f.file, short+"-"), ".tgz")
+			case shared.Maven: // GROUP/ARTIFACT/VERSION/FILE
+				at := strings.LastIndexByte(path, '/')
+				f.name, f.file = path[:at], path[at+1:]
+			default: // NAME/VERSION
+				f.name, f.version, _ = strings.Cut(path, "/")
+				f.file = f.name + "-" + f.version
+			}
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // store keeps a file; 400 where there is one of that name, but for generic files, which GitLab takes again unless told otherwise.
@@ -87,52 +144,6 @@ func (c *Server) uploadPyPI(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// publishNPM takes the document of one version.
-func (c *Server) publishNPM(w http.ResponseWriter, r *http.Request, path string) {
-	b, ok := body(w, r)
-	if !ok {
-		return
-	}
-	var doc struct {
-		Name        string `json:"name"`
-		Versions    map[string]json.RawMessage
-		Attachments map[string]struct{ Data []byte } `json:"_attachments"`
-	}
-	name, err := url.PathUnescape(path)
-	if json.Unmarshal(b, &doc) != nil || err != nil || doc.Name != name || len(doc.Versions) != 1 || len(doc.Attachments) != 1 {
-		problem(w, http.StatusBadRequest, "400 Bad request")
-		return
-	}
-	for version := range doc.Versions {
-		for attached, a := range doc.Attachments {
-			_, short, found := strings.Cut(attached, "/")
-			if !found {
-				short = attached
-			}
-			if c.store(w, file{"npm", name, version, short, a.Data}) {
-				answer(w, http.StatusOK, map[string]string{"message": "Created"})
-			}
-		}
-	}
-}
-
-// readNPM is a package's document.
-func (c *Server) readNPM(w http.ResponseWriter, r *http.Request, path string) {
-	name, _ := url.PathUnescape(path)
-	versions := map[string]any{}
-	for _, f := range c.files {
-		if f.kind == "npm" && f.name == name {
-			at := fmt.Sprintf("http://%s%s/-/%s/%s", r.Host, strings.TrimSuffix(r.URL.Path, "/"), name, f.file)
-			versions[f.version] = map[string]any{"name": name, "version": f.version, "dist": map[string]string{"tarball": at}}
-		}
-	}
-	if len(versions) == 0 {
-		problem(w, http.StatusNotFound, "404 Package Not Found")
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"name": name, "versions": versions, "dist-tags": map[string]string{}})
-}
-
 // generic is PUT and GET of a file of a version.
 func (c *Server) generic(w http.ResponseWriter, r *http.Request, path string) {
 	parts := strings.SplitN(path, "/", 3)
@@ -160,7 +171,7 @@ func (c *Server) listing(w http.ResponseWriter, r *http.Request, path string) {
 	var versions []string
 	all, files := []map[string]any{}, []map[string]any{}
 	id, _, _ := strings.Cut(path, "/")
-	for _, f := range c.files {
+	for _, f := range c.all() {
 		version := f.kind + " " + f.name + " " + f.version
 		if !slices.Contains(versions, version) {
 			versions = append(versions, version)

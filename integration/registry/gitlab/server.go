@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/trustpub/trustpub/integration/registry/images"
+	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
 // Server is one GitLab with one project.
@@ -35,6 +36,7 @@ type Server struct {
 	Change func(answer map[string]any)
 
 	images *images.Store
+	stores map[string]*packages.Store // by type
 
 	mu           sync.Mutex
 	last         int64
@@ -59,7 +61,7 @@ type Token struct {
 
 // New makes one that nobody serves yet.
 func New() *Server {
-	c := &Server{Now: time.Now, bearers: map[string]bearer{}}
+	c := &Server{Now: time.Now, bearers: map[string]bearer{}, stores: newStores()}
 	c.images = c.newImages()
 	return c
 }
