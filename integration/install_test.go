@@ -72,7 +72,7 @@ func privateGitea(t *testing.T, artifact string) (r *rig, url map[string]string)
 	})
 	origin := strings.TrimSuffix(r.site.Public(), python.Path)
 	return r, map[string]string{
-		"pip": r.site.Public(), "npm": origin + node.Path, "cargo": origin + crates.Path, "mvn": origin + jars.Path, "dotnet": origin + packages.Path,
+		"pip": r.site.Public(), "npm": origin + node.Path, "cargo": origin + crates.Path, "mvn": origin + jars.Path, "sbt": origin + jars.Path, "gradle": origin + jars.Path, "dotnet": origin + packages.Path,
 	}
 }
 
@@ -95,8 +95,8 @@ func TestExecInstalls(t *testing.T) {
 	}
 	type row struct {
 		name, as, installed string
-		// stops is true for a client that finds its version there and sends nothing.
-		stops            bool
+		// mute is true for a client that finds its version there and sends nothing, or shows nothing of an answer but its number.
+		mute             bool
 		publish, install func(client.Home) (client.Result, error)
 	}
 	rows := []row{
@@ -110,7 +110,7 @@ func TestExecInstalls(t *testing.T) {
 			},
 		},
 		{
-			name: "npm", stops: true, installed: "project/node_modules/@acme/widget/package.json",
+			name: "npm", mute: true, installed: "project/node_modules/@acme/widget/package.json",
 			publish: func(h client.Home) (client.Result, error) {
 				return h.NPM(t.Context(), url["npm"], "", "@acme/widget", "1.0.0")
 			},
@@ -119,7 +119,7 @@ func TestExecInstalls(t *testing.T) {
 			},
 		},
 		{
-			name: "cargo", as: "gateway", stops: true, installed: "project/Cargo.lock",
+			name: "cargo", as: "gateway", mute: true, installed: "project/Cargo.lock",
 			publish: func(h client.Home) (client.Result, error) {
 				return h.CargoPublish(t.Context(), "sparse+"+url["cargo"], "", "acme-widget", "1.0.0")
 			},
@@ -134,6 +134,24 @@ func TestExecInstalls(t *testing.T) {
 			},
 			install: func(h client.Home) (client.Result, error) {
 				return h.MavenCompile(t.Context(), url["mvn"], "com.example", artifact, "1.0.0")
+			},
+		},
+		{
+			name: "sbt", mute: true, installed: "project/target/" + artifact + "-2.0.0.jar",
+			publish: func(h client.Home) (client.Result, error) {
+				return h.SBTPublish(t.Context(), url["mvn"], "com.example", artifact, "2.0.0")
+			},
+			install: func(h client.Home) (client.Result, error) {
+				return h.SBTFetch(t.Context(), url["mvn"], "com.example", artifact, "2.0.0")
+			},
+		},
+		{
+			name: "gradle", as: "releases", installed: "project/fetched/" + artifact + "-3.0.0.jar",
+			publish: func(h client.Home) (client.Result, error) {
+				return h.GradleUpload(t.Context(), url["mvn"], "com.example", artifact, "3.0.0")
+			},
+			install: func(h client.Home) (client.Result, error) {
+				return h.GradleFetch(t.Context(), url["mvn"], "com.example", artifact, "3.0.0")
 			},
 		},
 	}
@@ -166,7 +184,7 @@ func TestExecInstalls(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(reader.Dir, tc.installed)); got.Code != 0 || err != nil {
 				t.Errorf("exit status %d, %v\n%s", got.Code, err, got.Output)
 			}
-			if got := run(tc.publish, home(tc.name, tc.as, otherRepository)); got.Code == 0 || got.Code == 125 || !tc.stops && !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {
+			if got := run(tc.publish, home(tc.name, tc.as, otherRepository)); got.Code == 0 || got.Code == 125 || !tc.mute && !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {
 				t.Errorf("a reader publishes: exit status %d\n%s", got.Code, got.Output)
 			}
 			if got := run(tc.install, home(tc.name, tc.as, foreignRepository)); got.Code != 125 || !strings.Contains(got.Output, string(model.CodeNoMatchingPolicy)) {

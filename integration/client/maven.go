@@ -68,7 +68,6 @@ func (h Home) maven(ctx context.Context, model, password, content string, goals 
 	if err := os.MkdirAll(resources, 0o755); err != nil {
 		return Result{}, err
 	}
-	trusted := filepath.Join(h.Dir, "trusted.p12")
 	for path, text := range map[string]string{
 		filepath.Join(project, "pom.xml"):       model,
 		filepath.Join(project, "settings.xml"):  settings,
@@ -97,15 +96,22 @@ func (h Home) maven(ctx context.Context, model, password, content string, goals 
 		local = "-Dmaven.repo.local=" + own
 		release()
 	}
+	trust, err := h.trustJava(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	env := []string{"MAVEN_USER=__token__", "MAVEN_TOKEN=" + password, "MAVEN_OPTS=" + javaOpts + " " + trust}
+	return h.run(ctx, project, env, program, append([]string{"-B", "-s", "settings.xml", local}, goals...)...)
+}
+
+// trustJava makes a store of the authority alone, and gives the options by which a program in Java uses it.
+func (h Home) trustJava(ctx context.Context) (string, error) {
+	trusted := filepath.Join(h.Dir, "trusted.p12")
 	keytool := exec.CommandContext(ctx, "keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", h.CA, "-keystore", trusted, "-storetype", "PKCS12", "-storepass", "changeit")
 	if out, err := keytool.CombinedOutput(); err != nil {
-		return Result{}, fmt.Errorf("keytool: %w\n%s", err, out)
+		return "", fmt.Errorf("keytool: %w\n%s", err, out)
 	}
-	env := []string{
-		"MAVEN_USER=__token__", "MAVEN_TOKEN=" + password,
-		"MAVEN_OPTS=" + javaOpts + " -Djavax.net.ssl.trustStore=" + trusted + " -Djavax.net.ssl.trustStorePassword=changeit",
-	}
-	return h.run(ctx, project, env, program, append([]string{"-B", "-s", "settings.xml", local}, goals...)...)
+	return "-Djavax.net.ssl.trustStore=" + trusted + " -Djavax.net.ssl.trustStorePassword=changeit", nil
 }
 
 // fetchPlugins fills the local repository once, with the certificates of the machine; the upload trusts the test's authority

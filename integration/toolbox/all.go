@@ -79,6 +79,7 @@ func lanes() [][]func(context.Context) error {
 	for _, tool := range AllNode() {
 		fetched = append(fetched, func(ctx context.Context) error { return only(tool.Install(ctx)) })
 	}
+	fetched = append(fetched, func(ctx context.Context) error { return only(SBT.Install(ctx)) })
 	if HasDotnet {
 		fetched = append(fetched, func(ctx context.Context) error { return only(Dotnet.Program(ctx)) })
 	}

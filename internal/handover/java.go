@@ -53,10 +53,11 @@ func mvnWith(p Place, command []string, edit func(own string) (string, error)) (
 	return h, nil
 }
 
-// gradle finds the credentials of a repository by its name: credentials(PasswordCredentials) in the build.
+// gradle finds the credentials of a repository by its name: credentials(PasswordCredentials) in the build. They are properties of the project, by
+// which a build for an older one names them itself.
 var gradle = Client{
 	Name: "gradle", Programs: []string{"gradle", "gradlew"},
-	Tell: "the build's repository has this name in camel case, and credentials(PasswordCredentials)",
+	Tell: "the build's repository has this name in camel case, and credentials(PasswordCredentials); before Gradle 6.6 its credentials are findProperty('nameUsername') and 'namePassword'",
 	Hand: func(g Grant, _ Place, _ []string) (Handover, error) {
 		name := camel(g.Name)
 		return Handover{Env: map[string]string{"ORG_GRADLE_PROJECT_" + name + "Username": User, "ORG_GRADLE_PROJECT_" + name + "Password": g.Token}}, nil
@@ -81,16 +82,19 @@ func camel(name string) string {
 	return b.String()
 }
 
+// sbt sends a password only to the realm that its file names, or to any when it reads and the file names none. So there are two files: one for the
+// gateway's own challenge, which answers a publish, and one for that of the registry, which answers a read. The second is coursier's too.
 var sbt = Client{
 	Name: "sbt", Programs: []string{"sbt", "sbtn"},
-	Tell: `the build reads them: credentials += Credentials(file(sys.env("SBT_CREDENTIALS")))`,
+	Tell: `the build reads them: credentials ++= Seq("SBT_CREDENTIALS", "COURSIER_CREDENTIALS").map(name => Credentials(file(sys.env(name))))`,
 	Hand: func(g Grant, p Place, _ []string) (Handover, error) {
 		host := g.parsed().Hostname()
+		login := "host=" + host + "\nuser=" + User + "\npassword=" + g.Token + "\n"
 		return Handover{
 			Env: map[string]string{"SBT_CREDENTIALS": p.file("sbt.credentials"), "COURSIER_CREDENTIALS": p.file("coursier.properties")},
 			Files: map[string]string{
-				"sbt.credentials":     "realm=trustpub\nhost=" + host + "\nuser=" + User + "\npassword=" + g.Token + "\n",
-				"coursier.properties": "trustpub.host=" + host + "\ntrustpub.username=" + User + "\ntrustpub.password=" + g.Token + "\ntrustpub.auto=true\n",
+				"sbt.credentials":     "realm=trustpub\n" + login,
+				"coursier.properties": login + "trustpub.host=" + host + "\ntrustpub.username=" + User + "\ntrustpub.password=" + g.Token + "\ntrustpub.auto=true\n",
 			},
 		}, nil
 	},
