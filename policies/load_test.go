@@ -160,6 +160,23 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+// TestErrorOncePerPlace: a package is read for each registry, and what is wrong with it for all of them is told once.
+func TestErrorOncePerPlace(t *testing.T) {
+	text := strings.Replace(strings.Replace(valid, "registry: internal-pypi", "registry: [internal-pypi, staging-pypi]", 1), "[acme-widget]", `["acme/widget"]`, 1)
+	_, err := Parse(map[string]string{"F": text}, testEnv())
+	var all Errors
+	if !errors.As(err, &all) {
+		t.Fatalf("got %v, expected Errors", err)
+	}
+	want := Errors{{
+		File: "F", Line: 4, Column: 16, Field: "policies[0].packages[0]",
+		Message: `package name is "acme/widget", expected at most 128 letters, digits, '.', '_' and '-', with a letter or digit at both ends`,
+	}}
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}
+
 func TestLoadOpenID(t *testing.T) {
 	policy := func(publisher string) string {
 		return lines("policies:", "  - name: x", "    registry: internal-pypi", "    packages: [x]", "    publisher:", "      oidc: "+publisher)

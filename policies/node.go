@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -39,6 +40,9 @@ func (s *source) fail(n *yaml.Node, field, format string, args ...any) {
 	e := Error{File: s.file, Field: field, Message: fmt.Sprintf(format, args...)}
 	if n != nil {
 		e.Line, e.Column = n.Line, n.Column
+	}
+	if slices.Contains(s.errors, e) {
+		return // a package is read once for each registry
 	}
 	s.errors = append(s.errors, e)
 }
