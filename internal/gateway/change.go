@@ -61,7 +61,7 @@ func (t *transaction) change() error {
 		out.Header.Set(headerByChecksum, "true")
 		out.Header.Set(headerSHA256, t.checksum)
 	}
-	return t.send(in.into(out), &guard{t: t, secrets: t.reg.secrets(cred), refused: cred.Refused, stream: in.stream, unsafe: true})
+	return t.send(in.into(out), guard{secrets: t.reg.secrets(cred), refused: cred.Refused, stream: in.stream, unsafe: true})
 }
 
 // checkFraming refuses what would make the judged bytes differ from the stored ones.
@@ -189,6 +189,6 @@ func (t *transaction) retire(cred model.Credential) {
 	}
 	ctx := t.step()
 	if err := cred.Revoke(ctx); err != nil {
-		t.g.Logger.Warn("credential not revoked; it ends by itself", "registry", t.reg.Name, "event", t.event.ID, "error", err)
+		t.g.Logger.Warn("credential not revoked; it ends by itself", "registry", t.reg.Name, "event", t.named(), "error", err)
 	}
 }

@@ -294,10 +294,10 @@ func (t *transaction) claimExchange(ex model.Exchange) error {
 		return err
 	}
 	if len(ex.Packages) == 0 {
-		return t.hold(key+"/exchange", t.event.ID)
+		return t.hold(key+"/exchange", t.named())
 	}
 	for _, pkg := range ex.Packages {
-		if err := t.hold(key+"/exchange/"+pkg, t.event.ID); err != nil {
+		if err := t.hold(key+"/exchange/"+pkg, t.named()); err != nil {
 			return err
 		}
 	}

@@ -83,7 +83,7 @@ func (t *transaction) claimed() error {
 	}
 	out := t.g.forwarded(t.r)
 	t.g.restrict(out, &t.reg.Registry, t.op, t.presented.carrier)
-	return t.send(in.into(out), &guard{t: t, stream: in.stream, unsafe: true, foreign: true})
+	return t.send(in.into(out), guard{stream: in.stream, unsafe: true, foreign: true})
 }
 
 // unclaimed refuses targets that a policy claims or an operator has frozen.
@@ -209,5 +209,6 @@ func (t *transaction) observed(observer *upload.Observer, beside *model.Identity
 	t.event.Kind = model.EventDecision
 	t.event.Time = t.g.Now().UTC()
 	t.recorded = true
+	t.named()
 	t.g.Auditor.Note(t.event)
 }

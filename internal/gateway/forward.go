@@ -11,8 +11,10 @@ import (
 )
 
 // send runs the chain and turns what came of it into an answer.
-func (t *transaction) send(out *http.Request, g *guard) error {
-	g.target = t.w
+func (t *transaction) send(out *http.Request, as guard) error {
+	t.answer = as
+	g := &t.answer
+	g.t, g.target = t, t.w
 	g.header = http.Header{}
 	err := t.through(g, out)
 	if g.stream != nil {
@@ -34,7 +36,7 @@ func (t *transaction) send(out *http.Request, g *guard) error {
 		return g.denial
 	case g.sent:
 		if err != nil {
-			t.g.Logger.Debug("the registry's answer broke off", "event", t.event.ID, "error", err)
+			t.g.Logger.Debug("the registry's answer broke off", "event", t.named(), "error", err)
 			panic(http.ErrAbortHandler) // the client must not take a cut answer for a whole one
 		}
 	case err != nil:
@@ -144,7 +146,7 @@ func (t *transaction) read() error {
 		// The answer is searched for the credential, which compression would hide.
 		out.Header.Set("Accept-Encoding", "identity")
 	}
-	return t.send(out, &guard{t: t, secrets: t.reg.secrets(cred), refused: cred.Refused})
+	return t.send(out, guard{secrets: t.reg.secrets(cred), refused: cred.Refused})
 }
 
 // outside handles a path of the host that is in no registry.
@@ -164,7 +166,7 @@ func (t *transaction) outside() error {
 			return err
 		}
 		t.g.anonymous(out)
-		return t.send(out, &guard{t: t})
+		return t.send(out, guard{})
 	}
 	if t.presented.ours() || !t.passes() {
 		return model.Deny(model.CodeUnsupportedOperation).

@@ -134,8 +134,11 @@ type transaction struct {
 	// woken is true once a read of the body was ended by a deadline; gone is then what was known of the client before.
 	woken, gone bool
 
-	// asking bounds the questions to neighbours that were asked since it was made.
+	// asking bounds the questions to neighbours that were asked since it was made; first is where the first of them is, and answer
+	// the guard of the registry's answer, for the same reason as recorder.
 	asking *patience
+	first  patience
+	answer guard
 
 	route route
 	reg   *registry
@@ -166,7 +169,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request, original *ur
 	if r.ContentLength != 0 {
 		t.touched.pace = newPace(g.BodyIdle, g.BodyRate, func() { _ = http.NewResponseController(rec).SetReadDeadline(time.Now()) })
 	}
-	t.event.ID = eventID()
 	ended := false
 	defer func() {
 		t.endStep()
@@ -275,6 +277,14 @@ func clientIP(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// named gives the event its id, for whatever tells of it. Most reads are let through, and nothing does.
+func (t *transaction) named() string {
+	if t.event.ID == "" {
+		t.event.ID = eventID()
+	}
+	return t.event.ID
 }
 
 // eventID is 80 random bits in hex.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/trustpub/trustpub/internal/model"
@@ -17,13 +18,25 @@ const smallBody = 64 << 10
 // minSecret is the shortest secret that is looked for: shorter ones stand in any text by chance.
 const minSecret = 6
 
+// Which headers of an answer are looked at one by one.
+const (
+	headerChallenge    = "Www-Authenticate"
+	headerCacheControl = "Cache-Control"
+)
+
 // answerHeaders never come back from a registry to an unsafe request, or to one that carried our credential.
-var answerHeaders = []string{
-	"Set-Cookie", "Set-Cookie2", "Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Authorization", "X-Devpi-Auth",
-	"X-Auth-Token", "X-Jfrog-Art-Api", "X-Nuget-Apikey", "Private-Token", "Refresh", "Clear-Site-Data", "Proxy-Authentication-Info",
-	// These send the client, or a proxy before us, somewhere else.
-	"Alt-Svc", "X-Accel-Redirect", "X-Sendfile",
-}
+var answerHeaders = func() map[string]struct{} {
+	all := map[string]struct{}{}
+	for _, name := range []string{
+		"Set-Cookie", "Set-Cookie2", headerChallenge, "Proxy-Authenticate", "Authentication-Info", "Authorization", "X-Devpi-Auth",
+		"X-Auth-Token", "X-Jfrog-Art-Api", "X-Nuget-Apikey", "Private-Token", "Refresh", "Clear-Site-Data", "Proxy-Authentication-Info",
+		// These send the client, or a proxy before us, somewhere else.
+		"Alt-Svc", "X-Accel-Redirect", "X-Sendfile",
+	} {
+		all[http.CanonicalHeaderKey(name)] = struct{}{}
+	}
+	return all
+}()
 
 // guard stands between the registry's answer and the client. It holds the answer of a judged request to what a client may
 // see, and never lets a status pass before the verdict. It deliberately has no Unwrap and no Hijack: nothing tunnels.
@@ -186,20 +199,28 @@ func (g *guard) finish() error {
 	return nil
 }
 
+// withheld is true for a header that does not come back, in whatever case a handler has written it.
+func (g *guard) withheld(name string) bool {
+	if _, never := answerHeaders[name]; !never {
+		if _, never = answerHeaders[http.CanonicalHeaderKey(name)]; !never {
+			return false
+		}
+	}
+	return !g.foreign || !strings.EqualFold(name, headerChallenge)
+}
+
 // release sends status and the headers that may pass.
 func (g *guard) release() {
-	if g.unsafe || len(g.secrets) > 0 {
-		for _, name := range answerHeaders {
-			if g.foreign && name == "Www-Authenticate" {
-				continue
-			}
-			g.header.Del(name)
-		}
-		g.header.Set("Cache-Control", "no-store")
+	judged := g.unsafe || len(g.secrets) > 0
+	if judged {
+		g.header[headerCacheControl] = []string{"no-store"}
 		g.addresses()
 	}
 	dst := g.target.Header()
 	for name, values := range g.header {
+		if judged && g.withheld(name) {
+			continue
+		}
 		dst[name] = values
 	}
 	g.sent = true

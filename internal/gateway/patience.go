@@ -18,8 +18,10 @@ type patience struct {
 	ended  bool
 }
 
-func newPatience(parent context.Context, now time.Time) *patience {
-	return &patience{parent: parent, made: now, end: now.Add(stepTimeout)}
+// begin makes p one that begins now.
+func (p *patience) begin(parent context.Context, now time.Time) *patience {
+	p.parent, p.made, p.end = parent, now, now.Add(stepTimeout)
+	return p
 }
 
 // Deadline implements context.Context.
@@ -83,8 +85,12 @@ func (p *patience) stop() {
 func (t *transaction) step() context.Context {
 	now := time.Now()
 	if t.asking == nil || now.Sub(t.asking.made) > stepTimeout/4 {
-		t.endStep()
-		t.asking = newPatience(context.WithoutCancel(t.r.Context()), now)
+		room := &t.first
+		if t.asking != nil {
+			t.endStep()
+			room = new(patience)
+		}
+		t.asking = room.begin(context.WithoutCancel(t.r.Context()), now)
 	}
 	return t.asking
 }

@@ -23,7 +23,7 @@ func TestPatience(t *testing.T) {
 			{"over", time.Now().Add(-stepTimeout), false, context.DeadlineExceeded},
 			{"stopped", time.Now(), true, context.Canceled},
 		} {
-			p := newPatience(parent, tc.made)
+			p := new(patience).begin(parent, tc.made)
 			child, cancel := context.WithTimeout(p, time.Hour)
 			if waits {
 				<-waited(child, tc.want != nil && !tc.stop)
@@ -69,7 +69,7 @@ func waited(ctx context.Context, wait bool) <-chan struct{} {
 
 // TestPatienceCostsNoTimer: a neighbour that only looks makes nothing.
 func TestPatienceCostsNoTimer(t *testing.T) {
-	p := newPatience(t.Context(), time.Now())
+	p := new(patience).begin(t.Context(), time.Now())
 	defer p.stop()
 	if n := testing.AllocsPerRun(100, func() { _ = p.Err() }); n != 0 || p.timed != nil {
 		t.Errorf("looking whether it ended makes %.0f pieces of memory", n)

@@ -13,6 +13,7 @@ func (t *transaction) record() error {
 		t.event.Kind = model.EventDecision
 	}
 	t.event.Time = t.g.Now().UTC()
+	t.named()
 	t.describe()
 	ctx := t.step()
 	if err := t.g.Auditor.Record(ctx, t.event); err != nil {
@@ -37,6 +38,7 @@ func (t *transaction) end(result string) {
 	if t.silent {
 		return
 	}
+	t.named()
 	if !t.recorded { // the registry refused before the verdict, or the request broke off
 		t.event.Kind, t.event.Time = model.EventDecision, t.g.Now().UTC()
 		t.describe()

@@ -26,7 +26,7 @@ const (
 
 // deny writes a denial in the client's dialect, and into the audit.
 func (t *transaction) deny(d *model.Denial) {
-	d.Event = t.event.ID
+	d.Event = t.named()
 	t.body.pace.stop() // what is read from here on has limits of its own
 	if d.Code == model.CodeTooSlow {
 		t.g.Meter.Limited(t.body.pace.passed())

@@ -37,7 +37,7 @@ func (t *transaction) takeTurn(address, file string) (*turn, error) {
 		return nil, underWay(file)
 	}
 	digest := sha256.Sum256([]byte(address))
-	mine := &turn{key: "address/" + hex.EncodeToString(digest[:]), holder: t.event.ID, stop: func() { busy.Delete(address) }}
+	mine := &turn{key: "address/" + hex.EncodeToString(digest[:]), holder: t.named(), stop: func() { busy.Delete(address) }}
 	leaser, ok := t.g.Store.(store.Leaser)
 	if !ok {
 		return mine, nil

@@ -20,6 +20,9 @@ var pypiNameGrammar = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0
 
 // pypiName folds as PEP 503 says: lower case, and every run of '-', '_' and '.' is one '-'.
 func pypiName(name string) (string, error) {
+	if pypiFolded(name) {
+		return name, nil
+	}
 	if len(name) > maxPyPIName || !pypiNameGrammar.MatchString(name) {
 		return "", fmt.Errorf("package name is %s, expected at most %d letters, digits, '.', '_' and '-', with a letter or digit at both ends", shown(name), maxPyPIName)
 	}
@@ -37,6 +40,20 @@ func pypiName(name string) (string, error) {
 		}
 	}
 	return b.String(), nil
+}
+
+// pypiFolded is true for a name that is folded already, as nearly all are.
+func pypiFolded(name string) bool {
+	if name == "" || len(name) > maxPyPIName || name[0] == '-' || name[len(name)-1] == '-' {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != '-' || name[i-1] == '-') {
+			return false
+		}
+	}
+	return true
 }
 
 // pypiVersionGrammar is that of PEP 440, appendix B, for lower case and without surrounding spaces.

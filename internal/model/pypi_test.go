@@ -1,6 +1,7 @@
 package model
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -216,4 +217,23 @@ func FuzzFileName(f *testing.F) {
 			t.Errorf("%q: version %q is not canonical", file, got.Version)
 		}
 	})
+}
+
+// What the quick look takes for folded is what the grammar accepts and PEP 503 leaves as it is; all short names are tried.
+func TestPyPIFolded(t *testing.T) {
+	names := []string{""}
+	for range 4 {
+		for _, name := range names {
+			for _, c := range "a0Z-_.é" {
+				names = append(names, name+string(c))
+			}
+		}
+	}
+	runs := regexp.MustCompile(`[-_.]+`)
+	for _, name := range names {
+		want := pypiNameGrammar.MatchString(name) && strings.ToLower(runs.ReplaceAllString(name, "-")) == name
+		if got := pypiFolded(name); got != want {
+			t.Errorf("%q: %v, want %v", name, got, want)
+		}
+	}
 }
