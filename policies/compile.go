@@ -23,8 +23,11 @@ type compiler struct {
 	marks []mark
 	// bounds are those of the file.
 	bounds []*bound
-	// slab is room for values, of which most fields have one.
-	slab []value
+	// room is where the policies of the file lie; matches and equal are used again for each, and kinds shared.
+	room    compilerRoom
+	matches []match
+	equal   []string
+	kinds   []*matchKind
 	// publisherNode is what stands below the publisher's provider.
 	publisherNode *yaml.Node
 	// anyPackage and unpinned are its explicit opt-outs.
@@ -56,6 +59,7 @@ func compileFile(file, data string, env *environment) ([]*Policy, Errors) {
 		return nil, c.errors
 	}
 	policies := make([]*Policy, 0, len(list.Content))
+	c.room.expect(len(list.Content))
 	for i, n := range list.Content {
 		c.path = policyPath(i)
 		if p := c.policy(n); p != nil {
@@ -88,7 +92,8 @@ func (c *compiler) policy(n *yaml.Node) *Policy {
 	if len(c.errors) > before {
 		return nil
 	}
-	p := &Policy{File: c.file, Line: n.Line, exclusive: true}
+	p := &c.room.policies.take(1)[0]
+	p.File, p.Line, p.exclusive = c.file, n.Line, true
 	c.mark(p, n, entries)
 	c.anyPackage, c.unpinned = false, false
 	c.flag("exclusive", &p.exclusive)
@@ -167,7 +172,8 @@ func (c *compiler) grants(p *Policy) {
 		p.grants = append(p.grants, grant{registry: name, ecosystem: ecosystem})
 	}
 	packages := c.list(c.nodes["packages"], c.at("packages"), true)
-	p.packageKinds = make([]packageKind, len(packages))
+	p.grants = c.room.grants.copy(p.grants)
+	p.packageKinds = c.room.kinds.take(len(packages))
 	for i := range p.grants {
 		for j, n := range packages {
 			p.packageKinds[j] = c.pkg(p, &p.grants[i], n, j)
@@ -196,7 +202,7 @@ func (c *compiler) pkg(p *Policy, g *grant, n *yaml.Node, i int) (kind packageKi
 	default:
 		var canonical string
 		if canonical, err = model.NormalizeName(g.ecosystem, name); err == nil {
-			g.packages = append(g.packages, canonical)
+			g.packages = c.room.texts.add(g.packages, canonical)
 		}
 	}
 	if err != nil {

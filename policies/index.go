@@ -21,6 +21,15 @@ type index struct {
 	folded map[string]map[string]string
 	// globs are those that cover packages by patterns, by registry.
 	globs map[string]*globIndex
+
+	room indexRoom
+}
+
+// indexRoom are pieces of the index, side by side; it is empty once the index is built.
+type indexRoom struct {
+	owners  slab[owners]
+	buckets slab[bucket]
+	lists   slab[*Policy]
 }
 
 type scopeKey struct{ registry, issuer string }
@@ -62,6 +71,7 @@ func newIndex(env *environment, policies []*Policy) *index {
 		scopes: map[scopeKey]*scope{}, named: map[string]map[string]*owners{}, folded: map[string]map[string]string{},
 		globs: map[string]*globIndex{},
 	}
+	x.room.owners.size, x.room.buckets.size, x.room.lists.size = len(policies), len(policies), 2*len(policies)
 	for _, p := range policies {
 		for i := range p.grants {
 			g := &p.grants[i]
@@ -78,6 +88,7 @@ func newIndex(env *environment, policies []*Policy) *index {
 		ecosystem, _ := env.ecosystem(registry)
 		x.fold(registry, ecosystem, named)
 	}
+	x.room = indexRoom{}
 	return x
 }
 
@@ -130,10 +141,10 @@ func (x *index) claim(p *Policy, g *grant) {
 	for _, name := range g.packages {
 		o := named[name]
 		if o == nil {
-			o = &owners{}
+			o = &x.room.owners.take(1)[0]
 			named[name] = o
 		}
-		o.policies = append(o.policies, p)
+		o.policies = x.room.lists.add(o.policies, p)
 		o.exclusive = o.exclusive || p.exclusive
 	}
 	if !g.patterns() {
@@ -165,28 +176,28 @@ func (x *index) publish(p *Policy, g *grant) {
 		if m.values[i].glob != nil {
 			list, text = &s.stems, m.values[i].glob.stem()
 		}
-		b := enter(list, m.claim, text)
+		b := x.room.enter(list, m.claim, text)
 		// Two patterns of one policy may begin alike.
 		if n := len(b.policies); n == 0 || b.policies[n-1] != p {
-			b.policies = append(b.policies, p)
+			b.policies = x.room.lists.add(b.policies, p)
 		}
 	}
 }
 
 // enter finds or makes the bucket of a value.
-func enter(list *[]claimIndex, claim, value string) *bucket {
+func (r *indexRoom) enter(list *[]claimIndex, claim, value string) *bucket {
 	for i := range *list {
 		if (*list)[i].claim == claim {
 			buckets := (*list)[i].buckets
 			b := buckets[value]
 			if b == nil {
-				b = &bucket{}
+				b = &r.buckets.take(1)[0]
 				buckets[value] = b
 			}
 			return b
 		}
 	}
-	b := &bucket{}
+	b := &r.buckets.take(1)[0]
 	buckets := map[string]*bucket{}
 	buckets[value] = b
 	*list = append(*list, claimIndex{claim: claim, buckets: buckets})

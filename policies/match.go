@@ -10,15 +10,20 @@ import (
 
 // match is one field that a publisher asks for.
 type match struct {
+	*matchKind
+	// values are what is accepted: one of them is enough.
+	values []value
+	// at is where the values are written.
+	at spot
+}
+
+// matchKind is what a match shares with all of its field in a file.
+type matchKind struct {
 	// name is the field's word in the policy ("repository", "claims.email").
 	name string
 	// field is the provider's description; nil for an open claim.
 	field *provider.Field
 	claim string
-	// values are what is accepted: one of them is enough.
-	values []value
-	// at is where the values are written.
-	at spot
 	// equal are the claims that a template is compared with, without those that another field replaces.
 	equal []string
 }

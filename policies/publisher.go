@@ -26,6 +26,8 @@ func (c *compiler) publisher(p *Policy, n *yaml.Node) {
 	c.publisherNode = entries[0].value
 	field := join(c.at("publisher"), prov.Name)
 	before := len(c.errors)
+	p.matches = c.matches[:0]
+	defer func() { c.matches, p.matches = p.matches, c.room.matches.copy(p.matches) }()
 	given := c.mapping(entries[0].value, field, fieldNames(prov))
 	replaced := map[string]bool{}
 	for _, e := range given {
@@ -69,12 +71,7 @@ func fieldNames(prov *provider.Provider) []string {
 
 // match compiles one publisher field.
 func (c *compiler) match(p *Policy, f *provider.Field, e entry, field string, replaced map[string]bool) {
-	m := match{name: f.Name, field: f, claim: f.Claim, at: spotOf(e.value)}
-	for _, claim := range f.EqualClaims {
-		if !replaced[claim] {
-			m.equal = append(m.equal, claim)
-		}
-	}
+	m := match{matchKind: c.kind(f.Name, f, f.Claim, replaced), at: spotOf(e.value)}
 	if f.Equals != nil && len(m.equal) == 0 {
 		c.fail(e.name, field, "another field of this publisher replaces all that %s compares; leave one of them out", f.Name)
 		return
@@ -83,6 +80,33 @@ func (c *compiler) match(p *Policy, f *provider.Field, e entry, field string, re
 	p.matches = append(p.matches, m)
 }
 
+// kind is that of a field, the same for all policies of the file where no other field replaces some of its claims.
+func (c *compiler) kind(name string, f *provider.Field, claim string, replaced map[string]bool) *matchKind {
+	var equal []string
+	if f != nil && len(f.EqualClaims) > 0 {
+		equal = c.equal[:0]
+		for _, one := range f.EqualClaims {
+			if !replaced[one] {
+				equal = append(equal, one)
+			}
+		}
+		c.equal = equal
+	}
+	for _, have := range c.kinds {
+		if have.name == name && have.field == f && have.claim == claim && slices.Equal(have.equal, equal) {
+			return have
+		}
+	}
+	made := &matchKind{name: name, field: f, claim: claim, equal: slices.Clone(equal)}
+	if len(c.kinds) < maxKinds {
+		c.kinds = append(c.kinds, made)
+	}
+	return made
+}
+
+// maxKinds bounds the kinds that are compared with each other: no provider has as many fields, and a file may name any claims.
+const maxKinds = 64
+
 // values reads what a publisher's field accepts: one value, or a list of which one is enough. A nil field is an open claim.
 func (c *compiler) values(n *yaml.Node, field string, f *provider.Field) []value {
 	if n.Kind == yaml.ScalarNode {
@@ -90,13 +114,7 @@ func (c *compiler) values(n *yaml.Node, field string, f *provider.Field) []value
 		if !ok {
 			return nil
 		}
-		if len(c.slab) == 0 {
-			c.slab = make([]value, 64)
-		}
-		c.slab[0] = v
-		values := c.slab[:1:1]
-		c.slab = c.slab[1:]
-		return values
+		return c.room.values.add(nil, v)
 	}
 	nodes := c.list(n, field, false)
 	values := make([]value, 0, len(nodes))
@@ -172,7 +190,7 @@ func (c *compiler) open(p *Policy, prov *provider.Provider, n *yaml.Node, field 
 			continue
 		}
 		values := c.values(e.value, join(field, e.key), nil)
-		p.matches = append(p.matches, match{name: openClaims + "." + e.key, claim: e.key, values: values, at: spotOf(e.value)})
+		p.matches = append(p.matches, match{matchKind: c.kind(openClaims+"."+e.key, nil, e.key, nil), values: values, at: spotOf(e.value)})
 	}
 }
 

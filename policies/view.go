@@ -266,5 +266,5 @@ func (c *compiler) mark(p *Policy, n *yaml.Node, entries []entry) {
 			}
 		}
 	}
-	p.marks = slices.Clone(c.marks)
+	p.marks = c.room.marks.copy(c.marks)
 }
