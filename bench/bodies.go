@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // as npm declares it
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
@@ -66,13 +67,14 @@ func moduleOf(size int64) content {
 	const part = 3 * 250_000 // of the archive, which is the same part of the text each time
 	encoded := base64.StdEncoding.EncodeToString([]byte(noise[:part]))
 	times := size / int64(len(encoded))
-	sum := sha512.New()
+	sum, short := sha512.New(), sha1.New() //nolint:gosec // as npm declares it
 	for range times {
 		sum.Write([]byte(noise[:part]))
+		short.Write([]byte(noise[:part]))
 	}
 	start := fmt.Sprintf(`{"_id":"widget","name":"widget","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"widget","version":"1.0.0",`+
-		`"dist":{"integrity":"sha512-%s"}}},"_attachments":{"widget-1.0.0.tgz":{"content_type":"application/octet-stream","data":"`,
-		base64.StdEncoding.EncodeToString(sum.Sum(nil)))
+		`"dist":{"integrity":"sha512-%s","shasum":"%x"}}},"_attachments":{"widget-1.0.0.tgz":{"content_type":"application/octet-stream","data":"`,
+		base64.StdEncoding.EncodeToString(sum.Sum(nil)), short.Sum(nil))
 	end := fmt.Sprintf(`","length":%d}}}`, times*part)
 	size = times * int64(len(encoded))
 	whole := int64(len(start)) + size + int64(len(end))

@@ -35,7 +35,8 @@ type rig struct {
 	arrived  atomic.Int64 // requests whose body has reached the upstream
 	sides    []*side
 	extra    []extra
-	policies string // a folder with 100,000 of them; empty where no row needs it
+	oneCore  float64 // bytes a second that one core carries through plain, once that is known
+	policies string  // a folder with 100,000 of them; empty where no row needs it
 }
 
 const policy = `policies:

@@ -45,8 +45,12 @@ var rows = []row{
 		},
 	},
 	{
-		name: "wheel of 200 MB with SHA-256", unit: "MB/s", base: plain, goal: "speed >= 0.50; 0.80 where a core is free",
+		name: "wheel of 200 MB with SHA-256", unit: "MB/s", base: plain, goal: "speed >= 0.50",
 		trials: onAll(large(1, wheelOf(200*million, noise))),
+	},
+	{
+		name: "wheel of 200 MB with SHA-256, where a core is free", unit: "MB/s", base: plain, goal: "speed >= 0.80",
+		trials: on(paced(wheelOf(200*million, noise)), gateway, plain),
 	},
 	{
 		name: "8 wheels of 200 MB with SHA-256", unit: "MB/s", base: plain, goal: "speed >= 0.50",

@@ -14,9 +14,17 @@ const (
 	besideAfter = 1 << 20
 	// blockSize is how much is handed over at once, in bytes.
 	blockSize = 64 << 10
-	// depth is how many blocks there are: whoever writes runs ahead of a digest by as much as all but one of them.
+	// depth is how many blocks a file has at least: whoever writes runs ahead of a digest by as much as all but one of them.
 	depth = 6
+	// most is how many blocks the files with one digest share, though each has depth of them. A block that has left the other processor's
+	// cache since it was hashed there is written sooner, so that a file is the faster the more there are; memory is the limit.
+	most = 40
+	// growth is after how many bytes of a file it may have another block: files that begin together share before one of them has all.
+	growth = 1 << 20
 )
+
+// hashing is how many files have blocks.
+var hashing atomic.Int32
 
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
@@ -32,7 +40,8 @@ type Digest struct {
 	lanes   []*lane
 	made    int
 	free    chan *shared
-	under   sync.WaitGroup // one for each block in each lane
+	counted runtime.Cleanup // takes it out of hashing, where nobody asks for the digest
+	under   sync.WaitGroup  // one for each block in each lane
 	failed  atomic.Pointer[error]
 }
 
@@ -102,23 +111,47 @@ type shared struct {
 // room is an empty block. It waits where all of them are under way.
 func (d *Digest) room() *shared {
 	if d.lanes == nil {
-		d.free = make(chan *shared, depth)
-		for _, w := range d.to {
-			l := &lane{digest: d, to: w}
-			l.work = l.run
-			d.lanes = append(d.lanes, l)
+		d.begin()
+	}
+	allowed := d.allowed()
+	for {
+		select {
+		case b := <-d.free:
+			if d.made <= allowed {
+				return b
+			}
+			d.made--
+			blocks.Put(b.data)
+			continue
+		default:
 		}
-	}
-	select {
-	case b := <-d.free:
-		return b
-	default:
-	}
-	if d.made == depth {
+		if d.made < allowed {
+			d.made++
+			return &shared{data: blocks.Get().(*[blockSize]byte)}
+		}
 		return <-d.free
 	}
-	d.made++
-	return &shared{data: blocks.Get().(*[blockSize]byte)}
+}
+
+// begin makes the lanes.
+func (d *Digest) begin() {
+	d.free = make(chan *shared, most)
+	for _, w := range d.to {
+		l := &lane{digest: d, to: w}
+		l.work = l.run
+		d.lanes = append(d.lanes, l)
+	}
+	hashing.Add(1)
+	d.counted = runtime.AddCleanup(d, func(n int32) { hashing.Add(n) }, -1)
+}
+
+// allowed is how many blocks there may be just now. Several digests take longer than blocks of any number save.
+func (d *Digest) allowed() int {
+	if len(d.lanes) > 1 {
+		return depth
+	}
+	share := most / int64(max(1, hashing.Load()))
+	return int(max(depth, min(share, depth+(d.size-besideAfter)/growth)))
 }
 
 // handOver gives the block to each lane.
@@ -139,7 +172,7 @@ type lane struct {
 	work   func() // run, made once
 
 	mu      sync.Mutex
-	queue   [depth]*shared
+	queue   [most]*shared
 	first   int
 	length  int
 	running bool
@@ -148,7 +181,7 @@ type lane struct {
 func (l *lane) take(b *shared) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue[(l.first+l.length)%depth] = b
+	l.queue[(l.first+l.length)%most] = b
 	l.length++
 	if !l.running {
 		l.running = true
@@ -164,7 +197,7 @@ func (l *lane) next() *shared {
 		return nil
 	}
 	b := l.queue[l.first]
-	l.first, l.length = (l.first+1)%depth, l.length-1
+	l.first, l.length = (l.first+1)%most, l.length-1
 	return b
 }
 
@@ -196,6 +229,11 @@ func (d *Digest) settle() {
 	}
 	for ; d.made > 0; d.made-- {
 		blocks.Put((<-d.free).data)
+	}
+	if d.lanes != nil {
+		d.counted.Stop()
+		d.lanes = nil
+		hashing.Add(-1)
 	}
 }
 
