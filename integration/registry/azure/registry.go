@@ -9,9 +9,6 @@ import (
 	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
-// maxUpload bounds an upload of a test.
-const maxUpload = 64 << 20
-
 // refuse is an error of a container registry, and of the feed.
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	answer(w, status, map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})

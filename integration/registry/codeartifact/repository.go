@@ -7,9 +7,6 @@ import (
 	"github.com/trustpub/trustpub/integration/registry/packages"
 )
 
-// maxUpload bounds an upload of a test.
-const maxUpload = 64 << 20
-
 // challenge is what CodeArtifact answers with a 401.
 const challenge = `Basic realm="acme-` + Account + `"`
 

@@ -283,9 +283,6 @@ func (s *Server) impersonate(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// maxUpload bounds an upload of a test.
-const maxUpload = 64 << 20
-
 // judge finds whom a request is of, and whether he may: 200, 401 or 403. npm and containers have the token as Bearer alone.
 func (s *Server) judge(r *http.Request, bearer, write bool) int {
 	raw := ""

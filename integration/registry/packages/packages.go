@@ -7,9 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/demo/cargo"
@@ -159,9 +157,6 @@ func (s *Store) Files() map[string][]byte {
 	}
 	return all
 }
-
-// Names are those of the packages and versions.
-func (s *Store) Names() []string { return slices.Sorted(maps.Keys(s.Files())) }
 
 // Below takes the path of a repository off, and hands the rest to its store.
 func Below(prefix string, s *Store) http.Handler {

@@ -19,8 +19,8 @@ import (
 // ecosystemOCI is that of GitLab's registry of containers, which takes the bearer tokens of GitLab's token realm alone.
 const ecosystemOCI = "oci"
 
-// tokenPath is the realm, below GitLab's base.
-const tokenPath = "/jwt/auth"
+// realmPath is the realm, below GitLab's base.
+const realmPath = "/jwt/auth"
 
 // maxBearer is the longest life of a bearer token that is believed; GitLab's live for five minutes where nobody set it otherwise.
 const maxBearer = 24 * time.Hour
@@ -46,9 +46,9 @@ func (c *Config) containers(s *source, env credential.Env) (*containers, error) 
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w; it is where the gateway reaches the registry of containers", err)
 	}
-	out := &containers{source: s, registry: s.api.API, realm: s.api.Base() + tokenPath}
+	out := &containers{source: s, registry: s.api.API, realm: s.api.Base() + realmPath}
 	if c.Realm != "" {
-		if out.realm, err = mintapi.CheckURL(c.Realm, "https://gitlab.example.com"+tokenPath); err != nil {
+		if out.realm, err = mintapi.CheckURL(c.Realm, "https://gitlab.example.com"+realmPath); err != nil {
 			return nil, fmt.Errorf("realm: %w", err)
 		}
 	}
@@ -158,7 +158,7 @@ func (c *containers) bearer(ctx context.Context, made token, service string, sco
 		Token string `json:"token"`
 	}
 	_, err := c.api.Do(ctx, mintapi.Call{
-		Method: http.MethodGet, Path: tokenPath + "?" + url.Values{"service": {service}, "scope": scopes}.Encode(),
+		Method: http.MethodGet, Path: realmPath + "?" + url.Values{"service": {service}, "scope": scopes}.Encode(),
 		User: made.Username, Password: made.Token, Expect: []int{http.StatusOK},
 		Read: func(body []byte) error {
 			if err := mintapi.JSON(&answer)(body); err != nil {
@@ -199,11 +199,11 @@ func (c *containers) check(bearer string, scopes []string) (time.Time, error) {
 		} `json:"access"`
 	}
 	if err := mintapi.UnverifiedClaims(bearer, &claims); err != nil {
-		return time.Time{}, errors.New("the token of " + tokenPath + " is no JWT, which would say what it is good for")
+		return time.Time{}, errors.New("the token of " + realmPath + " is no JWT, which would say what it is good for")
 	}
 	ends := time.Unix(claims.Expiry, 0)
 	if now := c.now(); claims.Expiry <= 0 || !ends.After(now) || ends.After(now.Add(maxBearer)) {
-		return time.Time{}, fmt.Errorf("the token of %s does not end within the next %d hours: compare the clocks of the gateway and of GitLab", tokenPath, int(maxBearer.Hours()))
+		return time.Time{}, fmt.Errorf("the token of %s does not end within the next %d hours: compare the clocks of the gateway and of GitLab", realmPath, int(maxBearer.Hours()))
 	}
 	var granted []string
 	for _, a := range claims.Access {
