@@ -78,8 +78,11 @@ func linted(f *lint.Finding) Finding {
 	return found
 }
 
-// PackageOf is a package that a policy names exactly, by which a credential for a registry can be tried; empty where there is none,
-// or where the policies do not load.
+// sample stands where a package that policies only name by a pattern has its "*".
+const sample = "trustpub-doctor"
+
+// PackageOf is a package by which a credential for a registry can be tried: one that a policy names exactly, else one that a pattern covers,
+// since some registries make credentials for what stands before the "*". It is empty where there is neither, or where the policies do not load.
 func PackageOf(paths []string, env policies.Env, registry string) string {
 	set, err := policies.Load(paths, env)
 	if err != nil {
@@ -89,6 +92,7 @@ func PackageOf(paths []string, env policies.Env, registry string) string {
 	if env.Now != nil {
 		now = env.Now()
 	}
+	covered := ""
 	for _, p := range set.Policies() {
 		if end := p.NotAfter(); !end.IsZero() && !now.Before(end) {
 			continue
@@ -98,11 +102,15 @@ func PackageOf(paths []string, env policies.Env, registry string) string {
 				continue
 			}
 			for _, pkg := range g.Packages {
-				if !pkg.Glob && !pkg.Any && !pkg.Template {
+				switch {
+				case pkg.Any || pkg.Template:
+				case !pkg.Glob:
 					return pkg.Pattern
+				case covered == "":
+					covered = strings.ReplaceAll(pkg.Pattern, "*", sample)
 				}
 			}
 		}
 	}
-	return ""
+	return covered
 }

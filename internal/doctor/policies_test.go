@@ -40,6 +40,7 @@ func TestPolicies(t *testing.T) {
 		{"names only", strings.Replace(strings.Replace(policyText, "        repository_owner_id: \"222\"\n", "", 1), "    publisher", "    allow_unpinned: true\n    publisher", 1), 0o600, []string{
 			"ok 1 policy in force", "fail DIR/a.yaml:8: repository is a name, which can pass to others, and no stable id",
 		}, "acme-widget"},
+		{"a pattern only", strings.Replace(policyText, ", Acme.Widget", "", 1), 0o600, []string{"ok 1 policy in force"}, "acme-trustpub-doctor"},
 		{"an unknown field", policyText + "    colour: red\n", 0o600, []string{"fail DIR/a.yaml:11:5: policies[0].colour"}, ""},
 		{"a file that others write", policyText, 0o666, []string{"fail DIR/a.yaml"}, ""},
 	} {

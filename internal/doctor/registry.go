@@ -83,15 +83,15 @@ func Credential(r Registry) Check {
 }
 
 // samples are packages for registries of which the policies name none.
-var samples = map[string]string{"maven": "com.example:trustpub-doctor"}
+var samples = map[string]string{"maven": "com.example:" + sample}
 
 // issue asks the source as the gateway does.
 func (r Registry) issue(ctx context.Context) (model.Credential, error) {
 	pkg := r.Package
 	if pkg == "" {
-		pkg = "trustpub-doctor"
-		if sample := samples[r.Ecosystem]; sample != "" {
-			pkg = sample
+		pkg = sample
+		if other := samples[r.Ecosystem]; other != "" {
+			pkg = other
 		}
 	}
 	target := model.Target{Ecosystem: r.Ecosystem, Registry: r.Name, Package: pkg, Version: "0.0.1", Action: model.ActionPublish}
