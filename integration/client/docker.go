@@ -27,14 +27,8 @@ func StartEngine(ctx context.Context, dir, ca string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := exec.LookPath("docker")
-	// An engine that was unpacked has a client beside it, which knows its protocol for sure.
-	if unpacked := filepath.Join(filepath.Dir(filepath.Dir(server)), "usr", "bin", "docker"); exists(unpacked) {
-		program, err = unpacked, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s has no client: %w", server, err)
-	}
+	// The client beside it knows its protocol for sure.
+	program := filepath.Join(filepath.Dir(filepath.Dir(server)), "usr", "bin", "docker")
 	// An old engine makes a key, and puts it into /etc unless a file says where.
 	config := filepath.Join(dir, "daemon.json")
 	if err := os.WriteFile(config, fmt.Appendf(nil, "{%q: %q}\n", "deprecated-key-path", filepath.Join(dir, "key.json")), 0o600); err != nil {
@@ -67,11 +61,6 @@ func (e *Engine) Stop() { e.server.Stop() }
 
 // Log is what it has printed.
 func (e *Engine) Log() string { return e.server.Log() }
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
 
 // Docker runs a command of the docker client.
 func (h Home) Docker(ctx context.Context, e *Engine, args ...string) (Result, error) {

@@ -19,6 +19,8 @@ type Debian struct {
 	// Family is an extended regular expression of names: what Package depends on, and what that depends on, is unpacked too as far as it
 	// has such a name.
 	Family string
+	// Own is true where the system's program won't do, since the tests show what the distribution's release says and takes.
+	Own bool
 	// Run is the command of a program that is a script, where ROOT is the folder of the packages; empty: the program itself.
 	Run string
 }
@@ -37,7 +39,7 @@ var Podman = Debian{
 // Docker is the engine of docker, with what it starts; the client lies beside it: 65 MB. The package bears the name of a public registry, which
 // no file of this module spells.
 var Docker = Debian{
-	Package: "docker" + ".io", Path: "usr/sbin/dockerd", With: []string{"containerd", "runc", "libdevmapper1.02.1", "libseccomp2"},
+	Package: "docker" + ".io", Path: "usr/sbin/dockerd", Own: true, With: []string{"containerd", "runc", "libdevmapper1.02.1", "libseccomp2"},
 	Run: `PATH="$ROOT/usr/bin:$PATH" exec "$ROOT/usr/sbin/dockerd"`,
 }
 
@@ -62,7 +64,7 @@ var NuGet = Debian{
 // Gradle is the Gradle that the distribution has: 90 packages, 75 MB. It looks for its libraries at the one place where it is
 // installed, and so sees a /usr/share of its own.
 var Gradle = Debian{
-	Package: "gradle", Path: "usr/bin/gradle", Family: "gradle|ant|lib.*-java|lib.*-jni|groovy|ivy|bnd|junit4|testng|java-wrappers",
+	Package: "gradle", Path: "usr/bin/gradle", Own: true, Family: "gradle|ant|lib.*-java|lib.*-jni|groovy|ivy|bnd|junit4|testng|java-wrappers",
 	Run: `exec unshare $([ "$(id -u)" = 0 ] || echo --map-root-user) --mount sh -c '
 		mount -t overlay overlay -o "lowerdir=$0/usr/share:/usr/share" /usr/share && exec /usr/share/gradle/bin/gradle "$@"' "$ROOT"`,
 }
@@ -70,9 +72,9 @@ var Gradle = Debian{
 // AllDebian lists every program that the distribution packages.
 func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Podman, Docker, Gem, NuGet, Gradle, Redis} }
 
-// Program is the path of the program: that of the system, else one that is unpacked into the cache, which needs no rights.
+// Program is the path of the program: that of the system where it will do, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {
-	if path, err := exec.LookPath(filepath.Base(d.Path)); err == nil {
+	if path, err := exec.LookPath(filepath.Base(d.Path)); err == nil && !d.Own {
 		return path, nil
 	}
 	cache, err := CacheDir()
@@ -95,6 +97,9 @@ func (d Debian) Program(ctx context.Context) (string, error) {
 	began := time.Now()
 	fmt.Printf("unpacking the distribution's %s (fetched by apt-get: seconds) into %s\n", d.Package, dir)
 	if err := d.unpack(ctx, dir); err != nil {
+		if d.Own {
+			return "", fmt.Errorf("the distribution's package %s can't be fetched: %w; the tests need apt-get and Debian, or a filled cache (%s)", d.Package, err, CacheEnv)
+		}
 		return "", fmt.Errorf("%s is not on the PATH, and its package can't be fetched: %w; install it (Debian: %s)", filepath.Base(d.Path), err, d.Package)
 	}
 	fmt.Printf("unpacked %s in %s\n", d.Package, time.Since(began).Round(100*time.Millisecond))
