@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,19 +169,19 @@ func TestPaceOfAMachine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				expired := false
-				p := newPace(usualIdle, kib, func() { expired = true })
+				var expired atomic.Bool
+				p := newPace(usualIdle, kib, func() { expired.Store(true) })
 				p.begin()
 				p.timer.Stop() // it stands still with the machine
 				<-time.After(still)
 				wakes(p)
 				synctest.Wait()
-				if expired {
+				if expired.Load() {
 					t.Fatal("a client was cut off for what the machine did")
 				}
 				p.arm(0) // all goes on
 				<-time.After(usualIdle + 2*paceTick)
-				if !expired {
+				if !expired.Load() {
 					t.Error("a silent client is not cut off any more")
 				}
 				p.stop()
