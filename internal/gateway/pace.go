@@ -33,7 +33,7 @@ type pace struct {
 	mu     sync.Mutex
 	timer  *time.Timer
 	due    time.Time     // when the timer was to fire
-	looked bool          // the read that waits now had its last look
+	looked bool          // the last look is taken: of the read that waits now, or of a client without credit
 	since  time.Time     // when the read began that waits now; zero: none does
 	credit time.Duration // how long the client may still wait until it is too slow
 	late   string        // the limit that was passed
@@ -63,7 +63,7 @@ func (p *pace) begin() {
 	if p.over || p.late != "" {
 		return
 	}
-	p.since, p.looked = time.Now(), false
+	p.since = time.Now()
 	if p.timer == nil {
 		_, left := p.next()
 		p.arm(left)
@@ -81,13 +81,14 @@ func (p *pace) end(n int) {
 		return
 	}
 	waited := time.Since(p.since)
-	p.since = time.Time{}
+	p.since, p.looked = time.Time{}, p.looked && p.rate > 0
 	if p.rate > 0 {
 		left := p.credit - waited
 		if left < -lastLook {
 			left = 0 // nobody has ended that read in time: the machine was late, and not the client
 		}
 		p.credit = min(p.grace, left+time.Duration(n)*time.Second/time.Duration(p.rate))
+		p.looked = p.looked && p.credit <= 0 // whoever trickles on is not looked at for a last time again and again
 	}
 }
 

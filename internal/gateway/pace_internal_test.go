@@ -97,6 +97,14 @@ func TestPace(t *testing.T) {
 			late: limitBodyRate, after: 60*time.Second + 58593750*time.Nanosecond,
 		},
 		{
+			name: "a byte five times a second, where much is asked for", idle: 2 * time.Second, rate: mib, steps: every(1000, step{wait: 200 * time.Millisecond, send: 1}),
+			late: limitBodyRate, after: 2 * time.Second,
+		},
+		{
+			name: "a byte a hundred times a second", idle: usualIdle, rate: usualRate, steps: every(50_000, step{wait: 10 * time.Millisecond, send: 1}),
+			late: limitBodyRate, after: 66*time.Second + 480*time.Millisecond,
+		},
+		{
 			name: "a byte just before each silence is too long", idle: usualIdle, rate: usualRate, steps: every(1000, step{wait: 59 * time.Second, send: 1}),
 			late: limitBodyRate, after: 60*time.Second + 976562*time.Nanosecond,
 		},
