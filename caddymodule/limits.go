@@ -35,6 +35,8 @@ type Limits struct {
 	SpoolDisk string `json:"spool_disk,omitempty"`
 	// How many bytes of that disk stay free. Default: a twentieth of it, 1 GiB at most.
 	SpoolFree string `json:"spool_free,omitempty"`
+	// How much of the uploads, of their bytes and of the free room one client may have, in percent. Default: 50%.
+	SpoolShare string `json:"spool_share,omitempty"`
 	// How long the client of a body may be silent. Default: 50s, less than Caddy's own minute.
 	BodyIdle string `json:"body_idle,omitempty"`
 	// How many bytes a second it must send. Default: 1KiB.
@@ -52,7 +54,7 @@ var defaultLimits = settings{
 		FailuresPerClient:  limit.Rate{Count: 600, Per: time.Minute},
 		RefusalsPerClient:  limit.Rate{Count: 600, Per: time.Hour},
 		Refusals:           limit.Rate{Count: 6000, Per: time.Hour},
-		Spools:             512, SpoolDisk: 32 << 30, SpoolFree: limit.FreeShare,
+		Spools:             512, SpoolDisk: 32 << 30, SpoolFree: limit.FreeShare, SpoolShare: 50,
 	},
 	bodyIdle: 50 * time.Second, bodyRate: 1 << 10,
 }
@@ -79,6 +81,7 @@ func (l Limits) settings() (settings, error) {
 		read(limit.SpoolCount, l.Spools, &s.Spools, parseCount),
 		read(limit.SpoolDisk, l.SpoolDisk, &s.SpoolDisk, parseSize),
 		read(limit.SpoolFree, l.SpoolFree, &s.SpoolFree, parseSize),
+		read(limit.SpoolShare, l.SpoolShare, &s.SpoolShare, parsePercent),
 		read("body_idle", l.BodyIdle, &s.bodyIdle, parseIdle),
 		read("body_rate", l.BodyRate, &s.bodyRate, parseSize),
 	)
@@ -107,6 +110,15 @@ func parseCount(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
 		return 0, fmt.Errorf("got %q, expected a whole number, 1 or more, or off", text)
+	}
+	return n, nil
+}
+
+func parsePercent(text string) (int, error) {
+	number, ok := strings.CutSuffix(text, "%")
+	n, err := strconv.Atoi(number)
+	if !ok || err != nil || n < 1 || n > 100 {
+		return 0, fmt.Errorf("got %q, expected a part of 1%% to 100%%, like 50%%, or off", text)
 	}
 	return n, nil
 }

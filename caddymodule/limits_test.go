@@ -90,10 +90,10 @@ func TestLimitsGoByTheClientThatCaddySees(t *testing.T) {
 
 func TestLimitSettings(t *testing.T) {
 	all := Limits{
-		ExchangesPerClient: "1/1s", ExchangesPerIssuer: "2/1m", FailuresPerClient: "3/1h", RefusalsPerClient: "5/1h", Refusals: "6/1h", Spools: "4", SpoolDisk: "5GB", SpoolFree: "6MiB",
+		ExchangesPerClient: "1/1s", ExchangesPerIssuer: "2/1m", FailuresPerClient: "3/1h", RefusalsPerClient: "5/1h", Refusals: "6/1h", Spools: "4", SpoolDisk: "5GB", SpoolFree: "6MiB", SpoolShare: "7%",
 		BodyIdle: "7s", BodyRate: "8KiB",
 	}
-	none := Limits{ExchangesPerClient: off, ExchangesPerIssuer: off, FailuresPerClient: off, RefusalsPerClient: off, Refusals: off, Spools: off, SpoolDisk: off, SpoolFree: off, BodyIdle: off, BodyRate: off}
+	none := Limits{ExchangesPerClient: off, ExchangesPerIssuer: off, FailuresPerClient: off, RefusalsPerClient: off, Refusals: off, Spools: off, SpoolDisk: off, SpoolFree: off, SpoolShare: off, BodyIdle: off, BodyRate: off}
 	for _, tc := range []struct {
 		name string
 		in   Limits
@@ -102,7 +102,7 @@ func TestLimitSettings(t *testing.T) {
 		{"the usual", Limits{}, defaultLimits},
 		{"all", all, settings{Settings: limit.Settings{
 			ExchangesPerClient: limit.Rate{Count: 1, Per: time.Second}, ExchangesPerIssuer: limit.Rate{Count: 2, Per: time.Minute},
-			FailuresPerClient: limit.Rate{Count: 3, Per: time.Hour}, RefusalsPerClient: limit.Rate{Count: 5, Per: time.Hour}, Refusals: limit.Rate{Count: 6, Per: time.Hour}, Spools: 4, SpoolDisk: 5e9, SpoolFree: 6 << 20,
+			FailuresPerClient: limit.Rate{Count: 3, Per: time.Hour}, RefusalsPerClient: limit.Rate{Count: 5, Per: time.Hour}, Refusals: limit.Rate{Count: 6, Per: time.Hour}, Spools: 4, SpoolDisk: 5e9, SpoolFree: 6 << 20, SpoolShare: 7,
 		}, bodyIdle: 7 * time.Second, bodyRate: 8 << 10}},
 		{"none", none, settings{}},
 	} {
@@ -111,7 +111,7 @@ func TestLimitSettings(t *testing.T) {
 			t.Errorf("%s: %v (-want +got):\n%s", tc.name, err, diff)
 		}
 	}
-	for _, bad := range []Limits{{ExchangesPerClient: "x"}, {ExchangesPerIssuer: "0/1m"}, {FailuresPerClient: "5"}, {RefusalsPerClient: "5"}, {Refusals: "x"}, {Spools: "-1"}, {SpoolDisk: "much"}, {SpoolFree: "0"}, {BodyIdle: "1ms"}, {BodyRate: "fast"}} {
+	for _, bad := range []Limits{{ExchangesPerClient: "x"}, {ExchangesPerIssuer: "0/1m"}, {FailuresPerClient: "5"}, {RefusalsPerClient: "5"}, {Refusals: "x"}, {Spools: "-1"}, {SpoolDisk: "much"}, {SpoolFree: "0"}, {SpoolShare: "7"}, {SpoolShare: "101%"}, {BodyIdle: "1ms"}, {BodyRate: "fast"}} {
 		if got, err := bad.settings(); err == nil || !strings.HasPrefix(err.Error(), "limits: ") {
 			t.Errorf("%+v: got %+v, %v, expected an error that names the limit", bad, got, err)
 		}

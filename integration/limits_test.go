@@ -143,13 +143,15 @@ func TestFullSpool(t *testing.T) {
 		"quota":          {"spool_disk 256KiB", "spool_disk"},
 		"free disk":      {"spool_free 1EiB", "spool_free"},
 		"spools at once": {"spools 1", "spools"},
+		"share":          {"spools 2\n\tspool_share 50%", "spool_share"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg := sink(t)
 			p := newTap(t, reg.Addr)
 			r := startRig(t, reg, withUpstream(p.Addr()), withLines("body spool"), withLimits(tc.line))
 			large := bigWheel(t, "acme-widget", "1.0", 1<<20)
-			if tc.limit == "spools" {
+			held := tc.limit == "spools" || tc.limit == "spool_share"
+			if held {
 				conn := r.dial(t)
 				body := large.form().Bytes()
 				conn.begin(r, byLength, bearer(r.identity(nil)), len(body))
@@ -170,7 +172,10 @@ func TestFullSpool(t *testing.T) {
 			if left, err := filepath.Glob(filepath.Join(r.gw.Dir, "home", "trustpub-spool-*")); err != nil || len(left) > 0 {
 				t.Errorf("the spool holds %v, %v", left, err)
 			}
-			if tc.limit != "spools" {
+			if tc.limit == "spool_share" { // another publisher has a share of its own
+				refused(t, r.upload(t, bearer(r.identity(foreignRepository)), large.form()), http.StatusForbidden, model.CodeNoMatchingPolicy)
+			}
+			if !held {
 				ok(t, r.upload(t, bearer(r.identity(nil)), newWheel(t, "acme-widget", "1.1").form()))
 			}
 		})

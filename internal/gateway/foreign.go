@@ -163,7 +163,7 @@ func (t *transaction) observe(refused error) error {
 		refused = besideErr
 	}
 	out := t.g.forwarded(t.r)
-	observer := upload.NewObserver(t.body, scanner, t.g.disk(), t.reg.SpoolLimit)
+	observer := upload.NewObserver(t.body, scanner, t.disk(), t.reg.SpoolLimit)
 	defer observer.Release()
 	if t.r.ContentLength != 0 {
 		out.Body = observer

@@ -6,19 +6,20 @@ import (
 	"strconv"
 
 	"github.com/trustpub/trustpub/internal/model"
+	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // unlimited are the limits of a gateway that has none.
 type unlimited struct{}
 
 // Begin implements Limits.
-func (unlimited) Begin() error { return nil }
+func (unlimited) Begin(string) error { return nil }
 
 // Grow implements Limits.
-func (unlimited) Grow(int64) error { return nil }
+func (unlimited) Grow(string, int64) error { return nil }
 
 // End implements Limits.
-func (unlimited) End(int64) {}
+func (unlimited) End(string, int64) {}
 
 // Attempt implements Limits.
 func (unlimited) Attempt(string) error { return nil }
@@ -34,6 +35,30 @@ func (unlimited) Exchange(string) error { return nil }
 
 // Grant implements Limits.
 func (unlimited) Grant(string) error { return nil }
+
+// spools are the limits of one client's uploads.
+type spools struct {
+	limits Limits
+	client string
+}
+
+// Begin implements upload.Quota.
+func (s spools) Begin() error { return s.limits.Begin(s.client) }
+
+// Grow implements upload.Quota.
+func (s spools) Grow(n int64) error { return s.limits.Grow(s.client, n) }
+
+// End implements upload.Quota.
+func (s spools) End(bytes int64) { s.limits.End(s.client, bytes) }
+
+// disk is where a body is spooled, at the expense of whoever shows a token that is believed, else of the address.
+func (t *transaction) disk() upload.Disk {
+	client := t.event.ClientIP
+	if t.id != nil {
+		client = t.g.Verifier.Whose(t.id)
+	}
+	return upload.Disk{Dir: t.g.SpoolDir, Quota: spools{t.g.Limits, client}}
+}
 
 // identify verifies an identity token, unless its sender has sent too many that were not believed.
 func (t *transaction) identify(seen model.Sighting, audiences []string) (*model.Identity, error) {
@@ -83,4 +108,7 @@ func incredible(err error) bool {
 	return errors.As(err, &denial) && (denial.Status == http.StatusUnauthorized || denial.Code == model.CodeUnknownKey)
 }
 
-var _ Limits = unlimited{}
+var (
+	_ Limits       = unlimited{}
+	_ upload.Quota = spools{}
+)

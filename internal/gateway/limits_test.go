@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,3 +296,47 @@ func TestSpoolsAtATime(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestSpoolsOfOneClient: one repository has no more than its share of the spools, whatever addresses its jobs come from; another one has its own, from
+// the same address too.
+func TestSpoolsOfOneClient(t *testing.T) {
+	arrived, proceed := make(chan struct{}), make(chan struct{})
+	h := open(t, rationed(limit.Settings{Spools: 2, SpoolShare: 50}), func(r *gateway.Registry, _ *gateway.Config) { r.Body = gateway.BodySpooled })
+	h.policies.set(grantWidget + grantOthersGadget)
+	var asked atomic.Bool
+	h.upstream.behave(func(w http.ResponseWriter, r *http.Request) {
+		if asked.CompareAndSwap(false, true) {
+			close(arrived)
+			<-proceed
+		}
+		h.upstream.keep(w, r)
+	})
+	first := make(chan answer)
+	go func() { first <- h.publish(upload{token: h.identity()}) }()
+	<-arrived
+	a := h.from("192.0.2.77", upload{token: h.identity(), name: "acme-widget", version: "1.1"})
+	h.refused(a, http.StatusServiceUnavailable, model.CodeSpoolFull)
+	if a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	other := h.identity(map[string]any{"repository": "acme/gadget", "repository_id": "112"})
+	if a := h.publish(upload{token: other, name: "acme-gadget", version: "1.0"}); a.status != http.StatusOK {
+		t.Errorf("another repository: %d %s", a.status, a.body)
+	}
+	close(proceed)
+	if a := <-first; a.status != http.StatusOK {
+		t.Errorf("the first: %d %s", a.status, a.body)
+	}
+	if a := h.publish(upload{token: h.identity(), name: "acme-widget", version: "1.1"}); a.status != http.StatusOK {
+		t.Errorf("the second, after it: %d %s", a.status, a.body)
+	}
+}
+
+const grantOthersGadget = `  - name: gadget-release
+    registry: internal-pypi
+    packages: [acme-gadget]
+    publisher:
+      github:
+        repository: acme/gadget
+        repository_owner_id: "222"
+`

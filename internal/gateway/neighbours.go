@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/trustpub/trustpub/internal/model"
-	"github.com/trustpub/trustpub/internal/upload"
 )
 
 // Verifier verifies identity tokens. Errors are *model.Denial.
@@ -26,6 +25,8 @@ type Verifier interface {
 	Shared(issuer string) bool
 	// BreakGlass is true for an issuer whose tokens are made by hand in an emergency, which the audit marks.
 	BreakGlass(issuer string) bool
+	// Whose names the repository that a token speaks for, or its owner, by an id that is never another's, within all issuers.
+	Whose(id *model.Identity) string
 	// Run picks the run's own claims for the audit (repository, ids, workflow, ref, sha, run id, actor).
 	Run(id *model.Identity) map[string]string
 }
@@ -62,7 +63,11 @@ type Switches interface {
 
 // Limits bounds what callers can make the gateway do before it knows who they are. An address is a client's. Errors are *model.Denial.
 type Limits interface {
-	upload.Quota
+	// Begin takes one more upload of a client in that is spooled, Grow n more bytes of one onto the disk; End gives it back with its bytes. A client is
+	// whose token it is, or an address.
+	Begin(client string) error
+	Grow(client string, n int64) error
+	End(client string, bytes int64)
 	// Attempt refuses to look at a token of an address that has sent too many that were not believed; Disbelieved counts one more.
 	Attempt(address string) error
 	Disbelieved(address string)

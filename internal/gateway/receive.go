@@ -127,7 +127,7 @@ func (t *transaction) receiveSpooled(
 	if err != nil {
 		return nil, err
 	}
-	spooled, named, err := t.g.disk().Spool(t.body, scanner, t.reg.SpoolLimit, func(named model.Target) error {
+	spooled, named, err := t.disk().Spool(t.body, scanner, t.reg.SpoolLimit, func(named model.Target) error {
 		return admit(t.targets(named))
 	})
 	if err != nil {
@@ -147,9 +147,6 @@ func (t *transaction) receiveSpooled(
 	in.same = func(there []byte) bool { return scanner.Artifact().SHA256 == sha256.Sum256(there) }
 	return in, nil
 }
-
-// disk is where bodies are spooled.
-func (g *Gateway) disk() upload.Disk { return upload.Disk{Dir: g.SpoolDir, Quota: g.Limits} }
 
 // seen notes a target for the audit, even where the upload is refused.
 func (t *transaction) seen(target model.Target) {

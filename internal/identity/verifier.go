@@ -124,6 +124,19 @@ func (v *Verifier) Run(id *model.Identity) map[string]string {
 	return p.RunClaims(id.Claims)
 }
 
+// Whose names the repository that a token speaks for, or its owner where the platform has no id of repositories, or else its subject; within
+// all issuers, and by what is never given to another.
+func (v *Verifier) Whose(id *model.Identity) string {
+	if p, ok := provider.Get(id.Provider); ok {
+		for _, name := range []string{p.StableClaim(provider.Repository), p.StableClaim(provider.Owner)} {
+			if value, there := p.Value(id.Claims, name); name != "" && there {
+				return fmt.Sprintf("%s %s=%v", id.Issuer, name, value)
+			}
+		}
+	}
+	return fmt.Sprintf("%s sub=%v", id.Issuer, id.Claims["sub"])
+}
+
 // Verify checks everything about a token but replay. Exactly one of audiences must be its audience. The error is a *model.Denial.
 // The identity is shared with later calls and must not be changed.
 func (v *Verifier) Verify(ctx context.Context, raw string, audiences []string) (*model.Identity, error) {

@@ -26,11 +26,12 @@ const (
 	SpoolCount         Name = "spools"
 	SpoolDisk          Name = "spool_disk"
 	SpoolFree          Name = "spool_free"
+	SpoolShare         Name = "spool_share"
 )
 
 // Names lists them all.
 func Names() []Name {
-	return []Name{ExchangesPerClient, ExchangesPerIssuer, FailuresPerClient, RefusalsPerClient, Refusals, SpoolCount, SpoolDisk, SpoolFree}
+	return []Name{ExchangesPerClient, ExchangesPerIssuer, FailuresPerClient, RefusalsPerClient, Refusals, SpoolCount, SpoolDisk, SpoolFree, SpoolShare}
 }
 
 // FreeShare as Settings.SpoolFree keeps a twentieth of the disk free, and 1 GiB at most.
@@ -52,6 +53,8 @@ type Settings struct {
 	// free there.
 	Spools               int
 	SpoolDisk, SpoolFree int64
+	// SpoolShare is the part of all three, in percent, that one client may have.
+	SpoolShare int
 }
 
 // Options are what limits need from outside.
@@ -82,7 +85,9 @@ type Limits struct {
 	refusals   budget
 	unrecorded int64
 
-	spools, spooled atomic.Int64
+	spooling sync.Mutex // guards what follows
+	spooled  holding
+	holders  map[string]*holding
 }
 
 // client is the account of one address.
@@ -103,7 +108,7 @@ func New(options Options) *Limits {
 	if err != nil {
 		panic(err) // of a size that is not positive
 	}
-	l := &Limits{options: options, clients: clients, issuers: map[string]*budget{}}
+	l := &Limits{options: options, clients: clients, issuers: map[string]*budget{}, holders: map[string]*holding{}}
 	l.settings.Store(&Settings{})
 	return l
 }

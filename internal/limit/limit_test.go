@@ -18,6 +18,10 @@ type clock struct{ at time.Time }
 
 func (c *clock) now() time.Time       { return c.at }
 func (c *clock) pass(d time.Duration) { c.at = c.at.Add(d) }
+
+// one and other are clients.
+const one, other = "192.0.2.1", "github repository_id=111"
+
 func per(n int, d time.Duration) Rate { return Rate{n, d} }
 
 // opened are limits with a clock, and what they counted.
@@ -177,8 +181,8 @@ func TestSpools(t *testing.T) {
 	disk := func(free, all int64, err error) func(*Options) {
 		return func(o *Options) { o.Free = func(string) (int64, int64, error) { return free, all, err } }
 	}
-	begin := func(l *Limits) error { return l.Begin() }
-	grow := func(n int64) func(*Limits) error { return func(l *Limits) error { return l.Grow(n) } }
+	begin := func(l *Limits) error { return l.Begin(one) }
+	grow := func(n int64) func(*Limits) error { return func(l *Limits) error { return l.Grow(one, n) } }
 	for _, tc := range []struct {
 		name     string
 		settings Settings
@@ -189,19 +193,19 @@ func TestSpools(t *testing.T) {
 		counted  Name
 	}{
 		{name: "no limits", do: grow(1 << 50)},
-		{name: "one of two", settings: Settings{Spools: 2}, before: func(l *Limits) { _ = l.Begin() }, do: begin},
+		{name: "one of two", settings: Settings{Spools: 2}, before: func(l *Limits) { _ = l.Begin(one) }, do: begin},
 		{
-			name: "one too many", settings: Settings{Spools: 1}, before: func(l *Limits) { _ = l.Begin() }, do: begin,
+			name: "one too many", settings: Settings{Spools: 1}, before: func(l *Limits) { _ = l.Begin(one) }, do: begin,
 			want: outcome{model.CodeSpoolFull, "uploads that are spooled", "fewer", roomIn, false}, counted: SpoolCount,
 		},
-		{name: "one after another", settings: Settings{Spools: 1}, before: func(l *Limits) { _ = l.Begin(); l.End(0) }, do: begin},
-		{name: "all of the quota", settings: Settings{SpoolDisk: 100}, before: func(l *Limits) { _ = l.Grow(60) }, do: grow(40)},
+		{name: "one after another", settings: Settings{Spools: 1}, before: func(l *Limits) { _ = l.Begin(one); l.End(one, 0) }, do: begin},
+		{name: "all of the quota", settings: Settings{SpoolDisk: 100}, before: func(l *Limits) { _ = l.Grow(one, 60) }, do: grow(40)},
 		{
-			name: "more than the quota", settings: Settings{SpoolDisk: 100}, before: func(l *Limits) { _ = l.Grow(60) }, do: grow(41),
+			name: "more than the quota", settings: Settings{SpoolDisk: 100}, before: func(l *Limits) { _ = l.Grow(one, 60) }, do: grow(41),
 			want: outcome{model.CodeSpoolFull, "bytes of uploads that are spooled", "at most 100", roomIn, false}, counted: SpoolDisk,
 		},
-		{name: "a place that was given back", settings: Settings{SpoolDisk: 100}, before: func(l *Limits) { _ = l.Begin(); _ = l.Grow(60); l.End(60) }, do: grow(100)},
-		{name: "what was refused counts nothing", settings: Settings{SpoolDisk: 100}, before: func(l *Limits) { _ = l.Grow(101) }, do: grow(100)},
+		{name: "a place that was given back", settings: Settings{SpoolDisk: 100}, before: func(l *Limits) { _ = l.Begin(one); _ = l.Grow(one, 60); l.End(one, 60) }, do: grow(100)},
+		{name: "what was refused counts nothing", settings: Settings{SpoolDisk: 100}, before: func(l *Limits) { _ = l.Grow(one, 101) }, do: grow(100)},
 		{
 			name: "a disk that is nearly full", settings: Settings{SpoolFree: gib}, disk: disk(gib+10, 1<<40, nil), do: grow(11),
 			want: outcome{model.CodeSpoolFull, "free bytes of the spool's disk", "at least 1073741824", roomIn, false}, counted: SpoolFree,
@@ -212,6 +216,29 @@ func TestSpools(t *testing.T) {
 			want: outcome{model.CodeSpoolFull, "free bytes of the spool's disk", "at least 1000", roomIn, false}, counted: SpoolFree,
 		},
 		{name: "a share of a large disk", settings: Settings{SpoolFree: FreeShare}, disk: disk(gib+1, 1<<40, nil), do: grow(1)},
+		{
+			name: "more than a share", settings: Settings{Spools: 4, SpoolShare: 50}, before: func(l *Limits) { _, _ = l.Begin(one), l.Begin(one) }, do: begin,
+			want: outcome{model.CodeSpoolFull, "uploads of one client that are spooled", "fewer", roomIn, false}, counted: SpoolShare,
+		},
+		{name: "another's share", settings: Settings{Spools: 4, SpoolShare: 50}, before: func(l *Limits) { _, _ = l.Begin(other), l.Begin(other) }, do: begin},
+		{name: "a share of little is one", settings: Settings{Spools: 1, SpoolShare: 1}, do: begin},
+		{
+			name: "a share that was given back", settings: Settings{Spools: 4, SpoolShare: 50}, before: func(l *Limits) { _, _ = l.Begin(one), l.Begin(one); l.End(one, 0) }, do: begin,
+		},
+		{
+			name: "more bytes than a share", settings: Settings{SpoolDisk: 1000, SpoolShare: 50}, before: func(l *Limits) { _, _ = l.Begin(one), l.Grow(one, 400) }, do: grow(101),
+			want: outcome{model.CodeSpoolFull, "bytes of uploads of one client that are spooled", "at most 500", roomIn, false}, counted: SpoolShare,
+		},
+		{
+			name: "another's bytes", settings: Settings{SpoolDisk: 1000, SpoolShare: 50},
+			before: func(l *Limits) { _, _, _ = l.Begin(other), l.Grow(other, 500), l.Begin(one) }, do: grow(500),
+		},
+		{
+			name: "a share of the room that there is", settings: Settings{SpoolDisk: gib, SpoolFree: 1000, SpoolShare: 25}, disk: disk(2000, 1<<40, nil),
+			before: func(l *Limits) { _, _, _ = l.Begin(other), l.Grow(other, 250), l.Begin(one) }, do: grow(301),
+			want: outcome{model.CodeSpoolFull, "bytes of uploads of one client that are spooled", "at most 300", roomIn, false}, counted: SpoolShare,
+		},
+		{name: "a share of nothing is nothing", settings: Settings{SpoolShare: 1}, do: grow(1 << 40)},
 		{name: "a disk of which nobody knows", settings: Settings{SpoolFree: gib}, disk: disk(0, 0, errors.ErrUnsupported), do: grow(1)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -263,21 +290,21 @@ func TestAtOnce(t *testing.T) {
 				}
 				l.Disbelieved("192.0.2.2")
 				_ = l.Attempt("192.0.2.2")
-				if l.Begin() != nil {
+				if l.Begin(one) != nil {
 					continue
 				}
 				if n := places.Add(1); n > 7 {
 					t.Errorf("%d spools at a time, expected 7 at most", n)
 				}
 				claimed := int64(0)
-				for l.Grow(100) == nil && claimed < 300 {
+				for l.Grow(one, 100) == nil && claimed < 300 {
 					claimed += 100
 				}
 				if claimed == 300 {
 					claimed += 100
 				}
 				places.Add(-1)
-				l.End(claimed)
+				l.End(one, claimed)
 			}
 		})
 	}
@@ -404,5 +431,27 @@ func TestFloodsFillNoDisk(t *testing.T) {
 	c.pass(time.Minute)
 	if _, missed := l.Refused("192.0.2.1"); known+missed != int64(all) {
 		t.Errorf("the lines tell of %d refusals, expected all %d", known+missed, all)
+	}
+}
+
+// TestSharesOutliveSettings: what a client has counts from the start, also where its share was not limited then; and nothing is kept of one that has
+// nothing.
+func TestSharesOutliveSettings(t *testing.T) {
+	l, _, _ := opened(Settings{})
+	for range 3 {
+		expect(t, "without limits", l.Begin(one), outcome{})
+	}
+	expect(t, "in the same network", l.Begin("2001:db8::1"), outcome{})
+	l.Use(Settings{Spools: 4, SpoolShare: 25})
+	l.End(one, 0)
+	full := outcome{model.CodeSpoolFull, "uploads of one client that are spooled", "fewer", roomIn, false}
+	expect(t, "with a share", l.Begin(one), full)
+	expect(t, "another address of the network", l.Begin("2001:db8::2"), full)
+	for range 2 {
+		l.End(one, 0)
+	}
+	l.End("2001:db8::3", 0)
+	if uploads, bytes := l.Spooled(); uploads != 0 || bytes != 0 || len(l.holders) != 0 {
+		t.Errorf("%d uploads, %d bytes and %d clients are left", uploads, bytes, len(l.holders))
 	}
 }
