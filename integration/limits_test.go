@@ -140,7 +140,7 @@ func TestFloods(t *testing.T) {
 func TestFullSpool(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ line, limit string }{
-		"quota":          {"spool_disk 256KiB", "spool_disk"},
+		"quota":          {"spool_disk 256KiB\n\tspool_share off", "spool_disk"},
 		"free disk":      {"spool_free 1EiB", "spool_free"},
 		"spools at once": {"spools 1", "spools"},
 		"share":          {"spools 2\n\tspool_share 50%", "spool_share"},
