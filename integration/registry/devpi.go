@@ -182,7 +182,7 @@ func (d *Devpi) fetch(ctx context.Context, url string) (string, error) {
 
 // call speaks devpi's JSON as root.
 func (d *Devpi) call(ctx context.Context, method, where string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	body, err := json.Marshal(in)
 	if err != nil {

@@ -216,7 +216,7 @@ func (g *Gitea) stored(sum string) (string, error) {
 
 // call speaks Gitea's JSON.
 func (g *Gitea) call(ctx context.Context, user, password, method, where string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	var body io.Reader
 	if in != nil {
