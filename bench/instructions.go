@@ -26,6 +26,7 @@ var counteds = []counted{
 	{"form, file of CRLF", "internal/ecosystem/pypi", "^BenchmarkScan$/^crlf$/^plain$", "byte", 32 << 20, 1, 2},
 	{"form, file of CRLF and hyphens", "internal/ecosystem/pypi", "^BenchmarkScan$/^crlf-hyphens$/^plain$", "byte", 32 << 20, 1, 2},
 	{"form, file of hyphens", "internal/ecosystem/pypi", "^BenchmarkScan$/^hyphens$/^plain$", "byte", 32 << 20, 1, 2},
+	{"form, small", "internal/ecosystem/pypi", "^BenchmarkSmall$", "form", 1, 1000, 11000},
 	{"JSON, one text", "internal/jsonstream", "^BenchmarkStream$", "byte", 100 << 20, 1, 2},
 	{"npm, list of numbers", "internal/ecosystem/npm", "^BenchmarkWorst$/^numbers$", "byte", 1 << 20, 4, 12},
 	{"npm, list of objects", "internal/ecosystem/npm", "^BenchmarkWorst$/^objects$", "byte", 1 << 20, 4, 12},

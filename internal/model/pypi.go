@@ -15,18 +15,16 @@ const (
 	maxPyPIFile = 255
 )
 
-// pypiNameGrammar is that of PEP 508; ASCII only, so that no case folding can surprise.
-var pypiNameGrammar = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-
 // pypiName folds as PEP 503 says: lower case, and every run of '-', '_' and '.' is one '-'.
 func pypiName(name string) (string, error) {
 	if pypiFolded(name) {
 		return name, nil
 	}
-	if len(name) > maxPyPIName || !pypiNameGrammar.MatchString(name) {
+	if name == "" || len(name) > maxPyPIName || !alphanumeric(name[0]) || !alphanumeric(name[len(name)-1]) || !only(name, "._-") {
 		return "", fmt.Errorf("package name is %s, expected at most %d letters, digits, '.', '_' and '-', with a letter or digit at both ends", shown(name), maxPyPIName)
 	}
 	var b strings.Builder
+	b.Grow(len(name))
 	for i := range len(name) {
 		switch c := name[i]; {
 		case c == '-' || c == '_' || c == '.':
@@ -54,6 +52,36 @@ func pypiFolded(name string) bool {
 		}
 	}
 	return true
+}
+
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// only is true for a text of ASCII letters, digits and these signs.
+func only(text, signs string) bool {
+	for i := range len(text) {
+		if c := text[i]; !alphanumeric(c) && strings.IndexByte(signs, c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// words is true for one or more of letters, digits and these signs each, with one of the marks between two.
+func words(text, signs, marks string) bool {
+	inWord := false
+	for i := range len(text) {
+		switch c := text[i]; {
+		case alphanumeric(c) || strings.IndexByte(signs, c) >= 0:
+			inWord = true
+		case inWord && strings.IndexByte(marks, c) >= 0:
+			inWord = false
+		default:
+			return false
+		}
+	}
+	return inWord
 }
 
 // pypiVersionGrammar is that of PEP 440, appendix B, for lower case and without surrounding spaces.
@@ -89,6 +117,9 @@ func pypiVersion(version string) (string, error) {
 	}
 	if version == "" || len(version) > maxPyPIVersion {
 		return refuse()
+	}
+	if release, ok := plainRelease(version); ok {
+		return release, nil
 	}
 	for i := range len(version) {
 		if version[i] <= ' ' || version[i] > '~' {
@@ -129,6 +160,22 @@ func pypiVersion(version string) (string, error) {
 	return b.String(), nil
 }
 
+// plainRelease is the canonical form of a version of nothing but numbers and dots, as nearly all are: the grammar costs more than the rest
+// of a small upload. ok is false for all others, and for numbers that begin with a zero.
+func plainRelease(version string) (canonical string, ok bool) {
+	for i := range len(version) {
+		c, first := version[i], i == 0 || version[i-1] == '.'
+		last := i == len(version)-1 || version[i+1] == '.'
+		if c == '.' && (first || i == len(version)-1) || c != '.' && (c < '0' || c > '9') || c == '0' && first && !last {
+			return "", false
+		}
+	}
+	for strings.HasSuffix(version, ".0") {
+		version = version[:len(version)-2]
+	}
+	return version, version != ""
+}
+
 // pypiNumber drops leading zeros; no number at all is zero. Numbers stay text, so that none is too large.
 func pypiNumber(s string) string {
 	if s = strings.TrimLeft(s, "0"); s == "" {
@@ -164,15 +211,10 @@ type PyPIFile struct {
 }
 
 var (
-	wheelName    = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._][A-Za-z0-9]+)*$`)
-	wheelBuild   = regexp.MustCompile(`^[0-9][A-Za-z0-9_.]*$`)
-	wheelTags    = regexp.MustCompile(`^[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*$`)
 	sdistName    = regexp.MustCompile(`^[A-Za-z0-9]+(?:[._]+[A-Za-z0-9]+)*$`)
 	sdistOldName = regexp.MustCompile(`^[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*$`)
 	// misreadName is a hyphen in a name after which some registries already look for the version, or for a Python tag.
 	misreadName = regexp.MustCompile(`(?i)-(?:[0-9]|py[0-9])`)
-	// fileVersion keeps to what every registry recognises as the start of a version.
-	fileVersion = regexp.MustCompile(`^[0-9][A-Za-z0-9._+!]*$`)
 )
 
 // ParsePyPIFile reads the name of a wheel (PEP 427) or a source distribution (PEP 625, and the older spellings with hyphens,
@@ -206,23 +248,35 @@ func pypiFileKind(file string) (parse func(string) (PyPIFile, error), stem strin
 }
 
 func parseWheel(stem string) (PyPIFile, error) {
-	parts := strings.Split(stem, "-")
-	if len(parts) != 5 && len(parts) != 6 {
+	var parts [6]string
+	n := 0
+	for part := range strings.SplitSeq(stem, "-") {
+		if n < len(parts) {
+			parts[n] = part
+		}
+		n++
+	}
+	if n != 5 && n != 6 {
 		return PyPIFile{}, errors.New("expected NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl")
 	}
-	if !wheelName.MatchString(parts[0]) {
+	if !words(parts[0], "", "._") {
 		return PyPIFile{}, fmt.Errorf("name is %q, expected letters, digits and single '_' or '.'", parts[0])
 	}
-	if len(parts) == 6 && !wheelBuild.MatchString(parts[2]) {
+	if n == 6 && !beginsWithDigit(parts[2], "_.") {
 		return PyPIFile{}, fmt.Errorf("build tag is %q, expected one that begins with a digit", parts[2])
 	}
-	tags := parts[len(parts)-3:]
+	tags := parts[n-3 : n]
 	for _, tag := range tags {
-		if !wheelTags.MatchString(tag) {
+		if !words(tag, "_", ".") {
 			return PyPIFile{}, fmt.Errorf("tag is %q, expected letters, digits, '_' and '.'", tag)
 		}
 	}
 	return pypiFile(PyPIWheel, parts[0], parts[1], tags[0])
+}
+
+// beginsWithDigit is true for a digit, and after it letters, digits and these signs.
+func beginsWithDigit(text, signs string) bool {
+	return text != "" && text[0] >= '0' && text[0] <= '9' && only(text, signs)
 }
 
 func parseSdist(stem string) (PyPIFile, error) {
@@ -242,7 +296,7 @@ func pypiFile(kind, name, version, python string) (PyPIFile, error) {
 	if err != nil {
 		return PyPIFile{}, err
 	}
-	if !fileVersion.MatchString(version) {
+	if !beginsWithDigit(version, "._+!") { // what every registry recognises as the start of a version
 		return PyPIFile{}, fmt.Errorf("version is %q, expected one that begins with a digit", version)
 	}
 	canonical, err := pypiVersion(version)

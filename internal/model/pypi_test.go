@@ -110,6 +110,52 @@ func TestNormalizeVersionAgainstAnotherImplementation(t *testing.T) {
 	})
 }
 
+// pypiNameGrammar is that of PEP 508; ASCII only, so that no case folding can surprise.
+var pypiNameGrammar = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+// TestPyPIGrammars holds what reads names and versions to the grammars that it stands for.
+func TestPyPIGrammars(t *testing.T) {
+	for name, tc := range map[string]struct {
+		grammar string
+		accepts func(string) bool
+		signs   string
+	}{
+		"name":         {pypiNameGrammar.String(), func(s string) bool { _, err := pypiName(s); return err == nil }, "._-"},
+		"wheel's name": {`^[A-Za-z0-9]+(?:[._][A-Za-z0-9]+)*$`, func(s string) bool { return words(s, "", "._") }, "._"},
+		"build tag":    {`^[0-9][A-Za-z0-9_.]*$`, func(s string) bool { return beginsWithDigit(s, "_.") }, "_."},
+		"tag":          {`^[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*$`, func(s string) bool { return words(s, "_", ".") }, "_."},
+		"file version": {`^[0-9][A-Za-z0-9._+!]*$`, func(s string) bool { return beginsWithDigit(s, "._+!") }, "._+!"},
+	} {
+		grammar := regexp.MustCompile(tc.grammar)
+		t.Run(name, rapid.MakeCheck(func(t *rapid.T) {
+			text := rapid.StringOfN(rapid.SampledFrom([]rune("aZ09"+tc.signs+"._-+!/ \né\x00")), 0, 6, -1).Draw(t, "text")
+			if got, want := tc.accepts(text), grammar.MatchString(text); got != want {
+				t.Fatalf("%q: accepted is %t, by the grammar it is %t", text, got, want)
+			}
+		}))
+	}
+}
+
+// TestPlainRelease: the short way gives what the grammar gives.
+func TestPlainRelease(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		version := rapid.StringMatching(`([0-9]{1,3}|\.|0|v|a){0,6}`).Draw(t, "version")
+		got, ok := plainRelease(version)
+		if !ok {
+			return
+		}
+		// The epoch of none keeps it from the short way.
+		if want, err := pypiVersion("0!" + version); err != nil || got != want {
+			t.Fatalf("%q: %q, by the grammar %q, %v", version, got, want, err)
+		}
+	})
+	for _, version := range []string{"1", "1.0", "0", "0.0", "10.20.0.0", "1.10"} {
+		if _, ok := plainRelease(version); !ok {
+			t.Errorf("%q does not go the short way", version)
+		}
+	}
+}
+
 func TestParsePyPIFile(t *testing.T) {
 	wheel := func(pkg, version, python string) PyPIFile {
 		return PyPIFile{Type: PyPIWheel, Package: pkg, Version: version, Python: python}

@@ -59,13 +59,12 @@ type Splitter struct {
 	offset int64 // bytes of the body that were taken
 
 	// carry is the end of a part's data that may belong to a delimiter: the last len(delimiter)-1 bytes, or all of it.
-	carry    [maxDelimiter]byte
-	carried  int
-	window   [2 * maxDelimiter]byte
-	two      [2]byte // what follows a marker
-	pending  int     // how much of the current fixed text was seen
-	header   [maxPartHeader]byte
-	headered int
+	carry   [maxDelimiter]byte
+	carried int
+	window  [2 * maxDelimiter]byte
+	two     [2]byte // what follows a marker
+	pending int     // how much of the current fixed text was seen
+	header  []byte  // of a part, as far as it came in another piece
 
 	mayBeBare, bare bool
 	search          *search // nil before the first large piece
@@ -155,7 +154,7 @@ func (s *Splitter) markerEnd(p []byte) (int, error) {
 	case s.bare:
 		s.place = atEnd
 	case bytes.Equal(s.two[:], lineBreak):
-		s.place, s.headered = atHeader, 0
+		s.place, s.header = atHeader, s.header[:0]
 	case bytes.Equal(s.two[:], closing):
 		s.place = atClosed
 	default:
@@ -164,23 +163,28 @@ func (s *Splitter) markerEnd(p []byte) (int, error) {
 	return n, nil
 }
 
-// headers collects the header lines of a part.
+// headers collects the header lines of a part, which nearly always come in one piece.
 func (s *Splitter) headers(p []byte) (int, error) {
-	from := max(0, s.headered-len(headerEnd)+1)
-	n := copy(s.header[s.headered:], p)
-	block := s.header[:s.headered+n]
-	at := bytes.Index(block[from:], headerEnd)
-	if at < 0 {
-		s.headered += n
-		if s.headered == len(s.header) {
-			return 0, malformed("header of a part", "longer", "two lines of at most 1024 bytes, ended by CRLF")
-		}
-		return n, nil
+	n := min(len(p), maxPartHeader-len(s.header))
+	block, from := p[:n], 0
+	if before := len(s.header); before > 0 {
+		s.header = append(s.header, block...)
+		block, from = s.header, max(0, before-len(headerEnd)+1)
 	}
-	end := from + at
-	taken := end + len(headerEnd) - s.headered
-	s.place, s.carried = atData, 0
-	return taken, s.parts.Begin(block[:end], s.offset+int64(taken))
+	at := bytes.Index(block[from:], headerEnd)
+	if at >= 0 {
+		end := from + at
+		taken := n - (len(block) - end - len(headerEnd))
+		s.place, s.carried = atData, 0
+		return taken, s.parts.Begin(block[:end], s.offset+int64(taken))
+	}
+	if len(block) == maxPartHeader {
+		return 0, malformed("header of a part", "longer", "two lines of at most 1024 bytes, ended by CRLF")
+	}
+	if len(s.header) == 0 {
+		s.header = append(s.header, block...)
+	}
+	return n, nil
 }
 
 // body takes data up to a delimiter.

@@ -2,6 +2,7 @@ package multipart_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -118,6 +119,30 @@ func TestBoundary(t *testing.T) {
 	if _, err := multipart.Boundary(http.Header{"Content-Type": {"multipart/form-data; boundary=a", "multipart/form-data; boundary=b"}}); err == nil {
 		t.Error("two lines are accepted")
 	}
+}
+
+// boundaryLine is the grammar of the header, to which Boundary is held.
+var boundaryLine = regexp.MustCompile(`^multipart/form-data; ?boundary=(?:([0-9A-Za-z'+_.-]{1,70})|"([0-9A-Za-z'()+_,./:=?-]{1,70})")$`)
+
+func FuzzBoundary(f *testing.F) {
+	for _, line := range []string{
+		"multipart/form-data; boundary=bb", `multipart/form-data;boundary="b:b"`, `multipart/form-data; boundary="`, `multipart/form-data; boundary=""`,
+		`multipart/form-data; boundary="b"b"`, "multipart/form-data;  boundary=b", "multipart/form-data; boundary=b\n", "multipart/form-data; boundary=b:b",
+		"multipart/form-data; boundary=" + strings.Repeat("b", 70), `multipart/form-data; boundary="` + strings.Repeat("b", 71) + `"`,
+		"Multipart/form-data; boundary=b", "multipart/form-data; boundary=\u00e9", `multipart/form-data; boundary="b`, `multipart/form-data; boundary=b"`,
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		want := ""
+		m := boundaryLine.FindStringSubmatch(line)
+		if m != nil {
+			want = m[1] + m[2]
+		}
+		if got, err := multipart.Boundary(http.Header{"Content-Type": {line}}); got != want || (err == nil) != (m != nil) {
+			t.Errorf("%q: got %q, %v, by the grammar it is %q", line, got, err, want)
+		}
+	})
 }
 
 func FuzzBareEnd(f *testing.F) {

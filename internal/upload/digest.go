@@ -33,6 +33,7 @@ var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 type Digest struct {
 	sum   hash.Hash // SHA-256
 	to    []io.Writer
+	few   [2]io.Writer // what to has room for at once
 	size  int64
 	alone bool // there is no second processor
 
@@ -47,15 +48,16 @@ type Digest struct {
 
 // NewDigest makes a digest. others are computed too, and asked for by Sum.
 func NewDigest(others ...hash.Hash) *Digest {
-	sum := sha256.New()
-	d := NewDigestOf(append(others, sum)...)
-	d.sum = sum
+	d := NewDigestOf(others...)
+	d.sum = sha256.New()
+	d.to = append(d.to, d.sum)
 	return d
 }
 
 // NewDigestOf makes a digest of these algorithms alone, without SHA-256.
 func NewDigestOf(hashes ...hash.Hash) *Digest {
 	d := &Digest{alone: runtime.GOMAXPROCS(0) == 1}
+	d.to = d.few[:0]
 	for _, h := range hashes {
 		d.to = append(d.to, h)
 	}

@@ -117,3 +117,23 @@ func TestScanAllocatesNothing(t *testing.T) {
 		t.Errorf("a piece costs %v allocations, want none", n)
 	}
 }
+
+// BenchmarkSmall is the whole scanner over a small upload in one piece, whose file is nothing beside its fields.
+func BenchmarkSmall(b *testing.B) {
+	p := index(b, false)
+	body := []byte(strings.ReplaceAll(plain(), "BbB", benchBoundary))
+	header := http.Header{"Content-Type": {benchType}}
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := p.Open(model.Operation{Name: opUpload}, header)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.Scan(body); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Finish(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

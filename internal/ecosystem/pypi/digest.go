@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"hash"
+	"strings"
 
 	"golang.org/x/crypto/blake2b"
 
@@ -32,10 +33,10 @@ type digests struct {
 }
 
 // newDigests reads the declared digests; each must be well-formed, whether it is the one that is checked or not.
-func newDigests(value func(field string) string) (*digests, error) {
+func newDigests(form *form) (*digests, error) {
 	d := &digests{}
 	for _, field := range digestFields {
-		text := value(field)
+		text := form.valueOf(field)
 		if text == "" {
 			continue
 		}
@@ -75,8 +76,11 @@ func decodeDigest(field, text string) ([]byte, bool) {
 			return sum, err == nil
 		}
 	}
+	if strings.ToLower(text) != text {
+		return nil, false
+	}
 	sum, err := hex.DecodeString(text)
-	return sum, err == nil && len(sum) == size && hex.EncodeToString(sum) == text
+	return sum, err == nil && len(sum) == size
 }
 
 // check compares the strongest declared digest with that of the bytes, and gives their SHA-256.

@@ -45,19 +45,6 @@ const signatureEnd = ".asc"
 // actionUpload is the only :action that is served.
 const actionUpload = "file_upload"
 
-// kept are the fields whose values are read; a registry that believed another of two would not store what was judged.
-var kept = []string{
-	fieldAction, fieldName, fieldVersion, fieldFileType, fieldPyVersion, fieldProtocol, fieldSHA256, fieldBLAKE2, fieldMD5,
-}
-
-// repeatable are the lists of the core metadata, by the names under which clients send them. Every other field, known or
-// not, may come once.
-var repeatable = []string{
-	"classifiers", "dynamic", "import_name", "import_namespace", "license_file", "license_files", "obsoletes", "obsoletes_dist",
-	"platform", "platforms", "project_urls", "provides", "provides_dist", "provides_extra", "provides_extras", "requires", "requires_dist",
-	"requires_external", "supported_platform", "supported_platforms",
-}
-
 // form judges the parts of an upload.
 type form struct {
 	registry string
@@ -67,9 +54,10 @@ type form struct {
 	fields int
 	total  int64
 	value  []byte // of the current field, where it is kept
-	keep   bool
-	seen   map[string]bool
-	values map[string]string
+	room   [maxKept]byte
+	seen   uint64          // of usualFields
+	rare   map[string]bool // of the others
+	values [len(kept)]string
 
 	target    model.Target
 	named     bool
@@ -82,9 +70,7 @@ type form struct {
 	signature string // the file name of a detached signature
 }
 
-func newForm(registry string) *form {
-	return &form{registry: registry, hashing: true, seen: map[string]bool{}, values: map[string]string{}, value: make([]byte, 0, maxKept)}
-}
+func newForm(registry string) *form { return &form{registry: registry, hashing: true} }
 
 // Begin takes the header of a part.
 func (f *form) Begin(header []byte, at int64) error {
@@ -98,25 +84,44 @@ func (f *form) Begin(header []byte, at int64) error {
 	if err := f.count(int64(len(header))); err != nil {
 		return err
 	}
-	if f.seen[p.name] && !slices.Contains(repeatable, p.name) {
-		return model.Deny(model.CodeDuplicateField).Differ("field", p.name, "once")
+	name := p.field.name
+	if f.again(p.field) && !p.field.repeatable {
+		return model.Deny(model.CodeDuplicateField).Differ("field", name, "once")
 	}
-	f.seen[p.name] = true
-	if f.fileDone && p.name != fieldAttestations && p.name != fieldSignature {
-		return model.Deny(model.CodeFieldOrder).Differ("field after the file", p.name, "only attestations")
+	if f.fileDone && name != fieldAttestations && name != fieldSignature {
+		return model.Deny(model.CodeFieldOrder).Differ("field after the file", name, "only attestations")
 	}
-	f.now, f.size, f.value = p, 0, f.value[:0]
-	f.keep = slices.Contains(kept, p.name)
+	f.now, f.size, f.value = p, 0, f.room[:0]
 	switch {
-	case p.name == fieldContent:
+	case name == fieldContent:
 		return f.beginFile(at)
-	case p.isFile && p.name == fieldSignature:
+	case p.isFile && name == fieldSignature:
 		return f.beginSignature()
 	case p.isFile:
-		return malformed(p.name, "a file", "a plain field")
+		return malformed(name, "a file", "a plain field")
 	}
 	return nil
 }
+
+// again notes a field, and is true for one that was noted before.
+func (f *form) again(field *formField) bool {
+	if field.bit != 0 {
+		seen := f.seen&field.bit != 0
+		f.seen |= field.bit
+		return seen
+	}
+	if f.rare[field.name] {
+		return true
+	}
+	if f.rare == nil {
+		f.rare = map[string]bool{}
+	}
+	f.rare[field.name] = true
+	return false
+}
+
+// valueOf is the value of a field that is kept.
+func (f *form) valueOf(name string) string { return f.values[usualFields[name].value] }
 
 // beginSignature takes a detached signature. Some registries store it under the name that it brings.
 func (f *form) beginSignature() error {
@@ -128,7 +133,10 @@ func (f *form) beginSignature() error {
 }
 
 func (f *form) checkSignature() error {
-	if want := f.target.File + signatureEnd; f.named && f.signature != "" && f.signature != want {
+	if !f.named || f.signature == "" {
+		return nil
+	}
+	if want := f.target.File + signatureEnd; f.signature != want {
 		return model.Deny(model.CodePackageMismatch).Differ("file name of gpg_signature", f.signature, want)
 	}
 	return nil
@@ -143,17 +151,10 @@ func (f *form) Data(p []byte) error {
 		}
 		return nil
 	}
-	limit := int64(maxField)
-	switch {
-	case f.keep:
-		limit = maxKept
-	case f.now.name == fieldDescription || f.now.name == fieldLicense || f.now.name == fieldAttestations:
-		limit = maxDescription
+	if limit := f.now.field.limit; f.size > limit {
+		return model.Deny(model.CodeTooLarge).Differ(f.now.field.name, "more", fmt.Sprintf("at most %d bytes", limit))
 	}
-	if f.size > limit {
-		return model.Deny(model.CodeTooLarge).Differ(f.now.name, "more", fmt.Sprintf("at most %d bytes", limit))
-	}
-	if f.keep {
+	if f.now.field.value >= 0 {
 		f.value = append(f.value, p...)
 	}
 	return f.count(int64(len(p)))
@@ -175,15 +176,19 @@ func (f *form) End() error {
 		}
 		return nil
 	}
-	if !f.keep {
+	field := f.now.field
+	if field.value < 0 {
 		return nil
 	}
-	value := string(f.value)
-	f.values[f.now.name] = value
+	value, ok := usualValues[string(f.value)]
+	if !ok {
+		value = string(f.value)
+	}
+	f.values[field.value] = value
 	switch {
-	case f.now.name == fieldAction && value != actionUpload:
+	case field.name == fieldAction && value != actionUpload:
 		return model.Deny(model.CodeUnsupportedOperation).Differ(fieldAction, brief(value), actionUpload)
-	case f.now.name == fieldProtocol && value != "1" && value != "":
+	case field.name == fieldProtocol && value != "1" && value != "":
 		return model.Deny(model.CodeUnsupportedOperation).Differ(fieldProtocol, brief(value), "1")
 	}
 	return nil
@@ -195,17 +200,17 @@ func (f *form) beginFile(at int64) error {
 		return malformed(fieldContent, "a plain field", "a file with a file name")
 	}
 	for _, field := range []string{fieldAction, fieldName, fieldVersion} {
-		if f.values[field] == "" {
+		if f.valueOf(field) == "" {
 			return model.Deny(model.CodeFieldOrder).Differ(field+" before the file", "", "the field")
 		}
 	}
-	name, err := model.NormalizeName(Kind.Name, f.values[fieldName])
+	name, err := model.NormalizeName(Kind.Name, f.valueOf(fieldName))
 	if err != nil {
-		return malformed(fieldName, brief(f.values[fieldName]), "a package name of PEP 508")
+		return malformed(fieldName, brief(f.valueOf(fieldName)), "a package name of PEP 508")
 	}
-	version, err := model.NormalizeVersion(Kind.Name, f.values[fieldVersion])
+	version, err := model.NormalizeVersion(Kind.Name, f.valueOf(fieldVersion))
 	if err != nil {
-		return malformed(fieldVersion, brief(f.values[fieldVersion]), "a version of PEP 440")
+		return malformed(fieldVersion, brief(f.valueOf(fieldVersion)), "a version of PEP 440")
 	}
 	if err := f.checkFile(name, version); err != nil {
 		return err
@@ -217,7 +222,7 @@ func (f *form) beginFile(at int64) error {
 	if err := f.checkSignature(); err != nil {
 		return err
 	}
-	f.digests, err = newDigests(func(field string) string { return f.values[field] })
+	f.digests, err = newDigests(f)
 	return err
 }
 
@@ -235,10 +240,10 @@ func (f *form) checkFile(name, version string) error {
 	case file.Version != version:
 		return mismatch("version of the file name", file.Version, version)
 	}
-	if got := f.values[fieldFileType]; got != "" && got != file.Type {
+	if got := f.valueOf(fieldFileType); got != "" && got != file.Type {
 		return mismatch(fieldFileType, got, file.Type)
 	}
-	got := f.values[fieldPyVersion]
+	got := f.valueOf(fieldPyVersion)
 	switch {
 	case got == "":
 	case file.Type == model.PyPISdist && got != "source":
