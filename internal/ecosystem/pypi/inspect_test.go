@@ -228,7 +228,7 @@ func TestInspect(t *testing.T) {
 		{"METADATA that is too large", wheelFile, zipOf(t, entry{info, goodMetadata + strings.Repeat(" ", maxMetadata)}), model.CodePackageMismatch},
 		{"a zip behind a program", wheelFile, append([]byte("#!/bin/sh\n"), zipOf(t, entry{info, goodMetadata})...), model.CodePackageMismatch},
 		{"no zip", wheelFile, []byte("PK\x03\x04 and so on, and on, and on"), model.CodePackageMismatch},
-		{"a short file", wheelFile, []byte("P"), model.CodeMalformedUpload},
+		{"a short file", wheelFile, []byte("P"), model.CodePackageMismatch},
 		{"a zip behind another", wheelFile, append(zipOf(t, entry{info, meta("acme-widget", "evil")}), zipOf(t, entry{info, goodMetadata})...), model.CodePackageMismatch},
 		{"a file twice beside METADATA", wheelFile, zipOf(t, entry{info, goodMetadata}, entry{"a.py", "1"}, entry{"a.py", "2"}), model.CodePackageMismatch},
 		{"names that differ in case", wheelFile, zipOf(t, entry{info, goodMetadata}, entry{"a.py", "1"}, entry{"A.py", "2"}), ""},
