@@ -82,6 +82,7 @@ func TestInvariantSecretsStayInsideAdaptedConfig(t *testing.T) {
 			{"gitea", "", "gitea {\nurl http://gitea:3000\nuser bot\npassword " + value + "\n}"},
 			{"reposilite", "", "reposilite {\nurl http://reposilite:8080\nuser bot\npassword " + value + "\n}"},
 			{"harbor", "", "harbor {\nurl http://harbor:8080\nuser bot\npassword " + value + "\n}"},
+			{"hexpm", "", "hexpm {\nurl http://hexpm:4000\nkey " + value + "\n}"},
 			{"nexus", "", "nexus {\nurl http://nexus:8081\nuser bot\nrole publisher\npassword " + value + "\n}"},
 			{"nexus as it stands", "", "nexus {\nfixed " + value + "\n}"},
 			{"zot", "", "zot {\nurl http://zot:8080\nuser bot\npassword " + value + "\n}"},

@@ -18,6 +18,7 @@ import (
 	"github.com/trustpub/trustpub/internal/credential/gitlab"
 	"github.com/trustpub/trustpub/internal/credential/google"
 	"github.com/trustpub/trustpub/internal/credential/harbor"
+	"github.com/trustpub/trustpub/internal/credential/hexpm"
 	"github.com/trustpub/trustpub/internal/credential/http"
 	"github.com/trustpub/trustpub/internal/credential/nexus"
 	"github.com/trustpub/trustpub/internal/credential/reposilite"
@@ -66,6 +67,7 @@ func init() {
 	RegisterCredential(artifactory.Kind)
 	RegisterCredential(gitlab.Kind)
 	RegisterCredential(harbor.Kind)
+	RegisterCredential(hexpm.Kind)
 	RegisterCredential(nexus.Kind)
 	RegisterCredential(cloudsmith.Kind)
 	RegisterCredential(zot.Kind)

@@ -115,6 +115,15 @@ var carriedClients = []carried{
 		},
 	},
 	{
+		test: "hex", name: "hex", pkg: "acme_widget", other: "acme_gadget", rig: func(t *testing.T, o ...option) *rig {
+			r, _ := hexRig(t, "acme_widget", staticHex, o...)
+			return r
+		},
+		publish: func(t *testing.T, r *rig, h client.Home, name, version string) (client.Result, error) {
+			return h.HexCore(t.Context(), "", "", "", "publish", name, version)
+		},
+	},
+	{
 		test: "npm", name: "npm", pkg: "@acme/widget", other: "@acme/gadget", renews: true, nameless: true, rig: npmRig,
 		publish: func(t *testing.T, r *rig, h client.Home, name, version string) (client.Result, error) {
 			return h.NPM(t.Context(), r.site.Public(), "", name, version)

@@ -70,6 +70,7 @@ func lanes() [][]func(context.Context) error {
 	for _, crate := range AllCrates() {
 		crates = append(crates, func(ctx context.Context) error { return only(crate.Install(ctx)) })
 	}
+	crates = append(crates, func(ctx context.Context) error { return only(HexCall(ctx)) })
 	for _, tool := range AllDebian() {
 		fetched = append(fetched, func(ctx context.Context) error { return only(tool.Program(ctx)) })
 	}

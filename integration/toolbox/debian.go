@@ -69,8 +69,19 @@ var Gradle = Debian{
 		mount -t overlay overlay -o "lowerdir=$0/usr/share:/usr/share" /usr/share && exec /usr/share/gradle/bin/gradle "$@"' "$ROOT"`,
 }
 
+// Rebar3 is a build tool of Erlang with hex_core inside, the library that is Hex's client; with the runtime that it needs: 9 packages, 17 MB.
+var Rebar3 = Debian{
+	Package: "rebar3", Path: "usr/bin/rebar3", With: []string{
+		"erlang-base", "erlang-crypto", "erlang-inets", "erlang-ssl", "erlang-public-key", "erlang-asn1", "erlang-syntax-tools", "erlang-parsetools",
+	},
+	Run: `ROOTDIR="$ROOT/usr/lib/erlang" BINDIR="$(echo "$ROOT"/usr/lib/erlang/erts-*/bin)" EMU=beam PROGNAME=erl ` +
+		`"$ROOT"/usr/lib/erlang/erts-*/bin/erlexec +B -boot no_dot_erlang -noshell -run escript start -extra "$ROOT/usr/bin/rebar3"`,
+}
+
 // AllDebian lists every program that the distribution packages.
-func AllDebian() []Debian { return []Debian{Nginx, Skopeo, Podman, Docker, Gem, NuGet, Gradle, Redis} }
+func AllDebian() []Debian {
+	return []Debian{Nginx, Skopeo, Podman, Docker, Gem, NuGet, Gradle, Redis, Rebar3}
+}
 
 // Program is the path of the program: that of the system where it will do, else one that is unpacked into the cache, which needs no rights.
 func (d Debian) Program(ctx context.Context) (string, error) {
