@@ -67,7 +67,6 @@ type Splitter struct {
 	header  []byte  // of a part, as far as it came in another piece
 
 	mayBeBare, bare bool
-	search          *search // nil before the first large piece
 }
 
 // New makes a splitter of a body with that boundary.
@@ -194,7 +193,7 @@ func (s *Splitter) body(p []byte) (int, error) {
 			return n, err
 		}
 	}
-	at := s.find(p)
+	at := bytes.Index(p, s.marker)
 	if at >= 0 {
 		end := s.dataEnd(p, at)
 		if end < 0 {
