@@ -30,7 +30,7 @@ func (*protocol) Render(op model.Operation, d *model.Denial) model.Reply {
 	}{status, d.Sentence(), string(d.Code), d.Event})
 	if op.Dialect == dialectErlang {
 		reply.Header.Set("Content-Type", mediaHexErlang)
-		reply.Body = erlangMap(status, "message", d.Sentence(), "code", string(d.Code), "event", d.Event)
+		reply.Body = erlangMap(status, [][2]string{{"message", d.Sentence()}, {"code", string(d.Code)}, {"event", d.Event}})
 	}
 	reply.Reason = d.Sentence()
 	if status == http.StatusUnauthorized {
@@ -52,13 +52,13 @@ func statusOf(op model.Operation, status int) int {
 }
 
 // erlangMap writes a map of binaries, and the status as a number, in the external term format. A pair whose value is empty is left out.
-func erlangMap(status int, pairs ...string) []byte {
+func erlangMap(status int, pairs [][2]string) []byte {
 	b := []byte{termVersion, tagMap, 0, 0, 0, 1}
 	b = appendBinary(b, "status")
 	b = binary.BigEndian.AppendUint32(append(b, tagInteger), uint32(status)) //nolint:gosec // a status
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			b = appendBinary(appendBinary(b, pairs[i]), pairs[i+1])
+	for _, pair := range pairs {
+		if pair[1] != "" {
+			b = appendBinary(appendBinary(b, pair[0]), pair[1])
 			b[5]++
 		}
 	}
