@@ -183,10 +183,5 @@ func (s *source) scopes(targets []model.Target) ([]string, error) {
 	if s.ecosystem == containers {
 		return credential.RepositoryScopes(s.registry, targets)
 	}
-	for _, t := range targets {
-		if t.Registry != s.registry {
-			return nil, fmt.Errorf("registry is %q, expected %q", t.Registry, s.registry)
-		}
-	}
-	return nil, nil
+	return nil, credential.CheckTargets(s.registry, targets...)
 }

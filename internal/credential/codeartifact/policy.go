@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trustpub/trustpub/internal/credential"
 	"github.com/trustpub/trustpub/internal/model"
 )
 
@@ -40,6 +41,9 @@ var actions = map[model.Action][]string{
 
 // policy is what a session may do of what the role may: get the token, read the repository, and act on the packages of the targets.
 func (s *source) policy(targets []model.Target) (string, error) {
+	if err := credential.CheckTargets(s.registry, targets...); err != nil {
+		return "", err
+	}
 	d := document{Version: "2012-10-17", Statement: []statement{
 		{Effect: "Allow", Action: []string{"codeartifact:GetAuthorizationToken"}, Resource: []string{s.arn("domain", s.Domain)}},
 		{
@@ -49,9 +53,6 @@ func (s *source) policy(targets []model.Target) (string, error) {
 		{Effect: "Allow", Action: []string{"codeartifact:ReadFromRepository"}, Resource: []string{s.arn("repository", s.Domain, s.Repository)}},
 	}}
 	for _, t := range targets {
-		if t.Registry != s.registry {
-			return "", fmt.Errorf("registry is %q, expected %q", t.Registry, s.registry)
-		}
 		if t.Action == model.ActionRead {
 			continue
 		}

@@ -174,11 +174,12 @@ func (s *source) Issue(_ context.Context, target model.Target, _ *model.Identity
 }
 
 func (s *source) upload(target model.Target) (model.Credential, error) {
+	if err := credential.CheckTargets(s.registry, target); err != nil {
+		return model.Credential{}, err
+	}
 	switch {
 	case target.Action != model.ActionPublish && target.Action != model.ActionOverwrite:
 		return model.Credential{}, fmt.Errorf("action is %q, expected publish: derived tokens only upload", target.Action)
-	case target.Registry != s.registry:
-		return model.Credential{}, fmt.Errorf("registry is %q, expected %q", target.Registry, s.registry)
 	case !projectName.MatchString(target.Package):
 		return model.Credential{}, fmt.Errorf("package is %q, expected a normalised project name", model.OneLine(target.Package, 100))
 	}

@@ -145,8 +145,8 @@ func (s *source) Issue(ctx context.Context, target model.Target, _ *model.Identi
 }
 
 func (s *source) issue(ctx context.Context, target model.Target) (model.Credential, error) {
-	if target.Registry != s.registry {
-		return model.Credential{}, fmt.Errorf("registry is %q, expected %q", target.Registry, s.registry)
+	if err := credential.CheckTargets(s.registry, target); err != nil {
+		return model.Credential{}, err
 	}
 	if target.Action == model.ActionRead && target.Package == "" {
 		return model.Credential{}, nil

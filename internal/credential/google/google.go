@@ -164,11 +164,11 @@ const (
 )
 
 func (s *source) issue(ctx context.Context, targets []model.Target, id *model.Identity, token model.IdentityToken) (model.Credential, error) {
+	if err := credential.CheckTargets(s.registry, targets...); err != nil {
+		return model.Credential{}, err
+	}
 	scope := scopeRead
 	for _, t := range targets {
-		if t.Registry != s.registry {
-			return model.Credential{}, fmt.Errorf("registry is %q, expected %q", t.Registry, s.registry)
-		}
 		if t.Action != model.ActionRead {
 			scope = scopeWrite
 		}

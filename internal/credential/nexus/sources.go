@@ -45,8 +45,8 @@ func (m *minter) Issue(ctx context.Context, target model.Target, _ *model.Identi
 }
 
 func (m *minter) issue(ctx context.Context, target model.Target) (model.Credential, error) {
-	if target.Registry != m.registry {
-		return model.Credential{}, fmt.Errorf("registry is %q, expected %q", target.Registry, m.registry)
+	if err := credential.CheckTargets(m.registry, target); err != nil {
+		return model.Credential{}, err
 	}
 	if target.Action == model.ActionRead && (!m.readable || target.Package == "" && !m.settings) {
 		return model.Credential{}, nil
@@ -102,8 +102,8 @@ type fixed struct {
 
 // Issue gives the credential, read anew, so that a replaced one acts at the next upload.
 func (f *fixed) Issue(_ context.Context, target model.Target, _ *model.Identity) (model.Credential, error) {
-	if target.Registry != f.registry {
-		return model.Credential{}, fmt.Errorf("credential nexus: registry is %q, expected %q", target.Registry, f.registry)
+	if err := credential.CheckTargets(f.registry, target); err != nil {
+		return model.Credential{}, fmt.Errorf("credential nexus: %w", err)
 	}
 	secret, err := f.secret.Resolve()
 	if err != nil {
