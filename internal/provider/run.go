@@ -1,9 +1,6 @@
 package provider
 
-import (
-	"encoding/json"
-	"slices"
-)
+import "encoding/json"
 
 // Gate is what holds a run back before it publishes, beyond whose it is.
 type Gate string
@@ -29,37 +26,6 @@ func (p *Provider) Gated(gate Gate) []*Field {
 		}
 	}
 	return fields
-}
-
-// RunNeeds are the claims that Run must list, so that a policy can be written, and a decision explained, from the audit
-// alone: names and ids of repository and owner, what every policy must have, the files that the run is written in, its gates, its
-// trigger and its tag.
-func (p *Provider) RunNeeds() []string {
-	var names []string
-	for _, f := range p.Fields {
-		if f.Names != "" || f.Stable != "" || f.Gate != "" || f.Replaces != "" || f.Needed {
-			names = append(names, f.Claim)
-		}
-		names = append(names, f.EqualClaims...)
-		if f.Equals != nil {
-			for _, one := range f.Equals.parts {
-				if one.name != "" && one.name != valuePlaceholder && one.name != addressPlaceholder {
-					names = append(names, one.name)
-				}
-			}
-		}
-	}
-	if p.Trigger != nil {
-		names = append(names, p.Trigger.Claim)
-	}
-	if p.Tag != nil {
-		names = append(names, p.Tag.Claim)
-		for name := range p.Tag.Where {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // RunIdentity turns a run of the audit back into claims as policies compare them: the opposite of RunClaims. A text that

@@ -11,7 +11,7 @@ import (
 func TestRunsHoldWhatPoliciesNeed(t *testing.T) {
 	for _, name := range Names() {
 		p, _ := Get(name)
-		for _, claim := range p.RunNeeds() {
+		for _, claim := range p.runNeeds() {
 			if !slices.Contains(p.Run, claim) {
 				t.Errorf("data/%s.yaml: run lacks %s, which a policy of this provider may ask for", name, claim)
 			}
@@ -121,4 +121,35 @@ func TestGated(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// runNeeds are the claims that Run must list, so that a policy can be written, and a decision explained, from the audit
+// alone: names and ids of repository and owner, what every policy must have, the files that the run is written in, its gates, its
+// trigger and its tag.
+func (p *Provider) runNeeds() []string {
+	var names []string
+	for _, f := range p.Fields {
+		if f.Names != "" || f.Stable != "" || f.Gate != "" || f.Replaces != "" || f.Needed {
+			names = append(names, f.Claim)
+		}
+		names = append(names, f.EqualClaims...)
+		if f.Equals != nil {
+			for _, one := range f.Equals.parts {
+				if one.name != "" && one.name != valuePlaceholder && one.name != addressPlaceholder {
+					names = append(names, one.name)
+				}
+			}
+		}
+	}
+	if p.Trigger != nil {
+		names = append(names, p.Trigger.Claim)
+	}
+	if p.Tag != nil {
+		names = append(names, p.Tag.Claim)
+		for name := range p.Tag.Where {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -48,19 +48,12 @@ type Digest struct {
 
 // NewDigest makes a digest. others are computed too, and asked for by Sum.
 func NewDigest(others ...hash.Hash) *Digest {
-	d := NewDigestOf(others...)
-	d.sum = sha256.New()
-	d.to = append(d.to, d.sum)
-	return d
-}
-
-// NewDigestOf makes a digest of these algorithms alone, without SHA-256.
-func NewDigestOf(hashes ...hash.Hash) *Digest {
-	d := &Digest{alone: runtime.GOMAXPROCS(0) == 1}
+	d := &Digest{alone: runtime.GOMAXPROCS(0) == 1, sum: sha256.New()}
 	d.to = d.few[:0]
-	for _, h := range hashes {
+	for _, h := range others {
 		d.to = append(d.to, h)
 	}
+	d.to = append(d.to, d.sum)
 	return d
 }
 
