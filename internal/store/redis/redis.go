@@ -46,9 +46,10 @@ type Store struct {
 	breaker *gobreaker.CircuitBreaker[any]
 	closed  atomic.Bool
 
-	since  atomic.Pointer[time.Time]
-	marker atomic.Pointer[marker] // of the run that was met last
-	runs   sync.Map               // of a cluster: the runs that this gateway has met
+	since   atomic.Pointer[time.Time]
+	meeting sync.RWMutex
+	marker  *marker  // of the run that was met last
+	runs    sync.Map // of a cluster: the runs that this gateway has met
 
 	known knownSwitches
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -110,5 +111,36 @@ func TestSinceNeverGoesBack(t *testing.T) {
 	early, late := time.Unix(1, 0), time.Unix(2, 0)
 	if first := s.raiseSince(late); !first || s.raiseSince(early) || !s.Since().Equal(late) {
 		t.Errorf("Since = %s, want %s", s.Since(), late)
+	}
+}
+
+// TestAnotherServerIsTrustedFromNowOn: whoever meets another server than before trusts no claim from before, however long that server remembers;
+// one that comes back is another too.
+func TestAnotherServerIsTrustedFromNowOn(t *testing.T) {
+	begin := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	now := begin
+	s := &Store{now: func() time.Time { return now }, logger: slog.New(slog.DiscardHandler)}
+	first, second := marker{"run:1", "one"}, marker{"run:2", "two"}
+	for _, met := range []struct {
+		name  string
+		after time.Duration
+		who   marker
+		says  time.Duration // since when it remembers, after the beginning
+		fresh bool
+		want  time.Duration
+	}{
+		{"the first, which remembers for a day", time.Minute, first, -24 * time.Hour, false, -24 * time.Hour},
+		{"the first again", 2 * time.Minute, first, -24 * time.Hour, false, -24 * time.Hour},
+		{"another, which remembers for a day too", 3 * time.Minute, second, -23 * time.Hour, false, 3 * time.Minute},
+		{"the other again", 4 * time.Minute, second, -23 * time.Hour, false, 3 * time.Minute},
+		{"the first once more", 5 * time.Minute, first, -24 * time.Hour, false, 5 * time.Minute},
+		{"the first, which has lost its data and was met by another gateway", 6 * time.Minute, marker{"run:1", "anew"}, 5 * time.Minute, false, 6 * time.Minute},
+		{"a new one", 7 * time.Minute, marker{"run:3", "three"}, 7*time.Minute - time.Second, true, 7 * time.Minute},
+	} {
+		now = begin.Add(met.after)
+		s.adopt(t.Context(), met.who, begin.Add(met.says), met.fresh, run{})
+		if got := s.Since(); !got.Equal(begin.Add(met.want)) || *s.met() != met.who {
+			t.Errorf("%s: Since is %s, expected %s", met.name, got.Sub(begin), met.want)
+		}
 	}
 }

@@ -117,22 +117,20 @@ func (s *Store) meet(ctx context.Context, conn *redis.Conn, found run) error {
 		}
 		return nil
 	}
-	key, value := s.runKey(found), now.Format(time.RFC3339Nano)
-	said, err := conn.Do(ctx, "SET", key, value, "NX", "GET").Text()
+	m := marker{s.runKey(found), now.Format(time.RFC3339Nano)}
+	said, err := conn.Do(ctx, "SET", m.key, m.value, "NX", "GET").Text()
+	fresh := errors.Is(err, redis.Nil)
 	switch {
-	case errors.Is(err, redis.Nil):
-		s.forgotBefore(ctx, now, found)
+	case fresh:
 	case err != nil:
-		return fmt.Errorf("SET %s with NX and GET: %w", key, err)
+		return fmt.Errorf("SET %s with NX and GET: %w", m.key, err)
 	default:
-		since, err := time.Parse(time.RFC3339Nano, said)
-		if err != nil {
-			return permanent(fmt.Errorf("key %s does not hold a time, expected what a gateway has written: is prefix %q used by something else?", key, s.prefix))
+		if now, err = time.Parse(time.RFC3339Nano, said); err != nil {
+			return permanent(fmt.Errorf("key %s does not hold a time, expected what a gateway has written: is prefix %q used by something else?", m.key, s.prefix))
 		}
-		s.raiseSince(since)
-		value = said
+		m.value = said
 	}
-	s.marker.Store(&marker{key, value})
+	s.adopt(ctx, m, now, fresh, found)
 	return nil
 }
 
