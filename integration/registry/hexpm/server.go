@@ -45,12 +45,11 @@ type Server struct {
 	// Organization is whose keys Masters are, which may write all that it has; empty: those of a person who owns every package.
 	Organization string
 	Masters      []string
-	// Now is the clock.
-	Now func() time.Time
 	// Change alters an answer about a new key, for what must be noticed.
 	Change func(answer map[string]any)
 
 	mu      sync.Mutex
+	now     func() time.Time
 	keys    map[string]Key    // by name
 	made    []Key             // all that ever were
 	files   map[string][]byte // by REPOSITORY/FILE
@@ -59,7 +58,21 @@ type Server struct {
 
 // New makes one that nobody serves yet.
 func New() *Server {
-	return &Server{Now: time.Now, keys: map[string]Key{}, files: map[string][]byte{}, retired: map[string]string{}}
+	return &Server{now: time.Now, keys: map[string]Key{}, files: map[string][]byte{}, retired: map[string]string{}}
+}
+
+// Clock sets the clock.
+func (s *Server) Clock(now func() time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = now
+}
+
+// Now is what the clock says.
+func (s *Server) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now()
 }
 
 // ServeHTTP has the calls about keys and the API of packages, below /api.
@@ -116,7 +129,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		return
 	case q.Name == "":
 		errors["name"] = "can't be blank"
-	case q.RevokeAt != nil && !q.RevokeAt.After(s.Now()):
+	case q.RevokeAt != nil && !q.RevokeAt.After(s.now()):
 		errors["revoke_at"] = "must be in the future"
 	}
 	if len(q.Permissions) == 0 {
@@ -136,7 +149,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	made := Key{Name: q.Name, Secret: hex.EncodeToString(b), Permissions: q.Permissions}
 	answer := map[string]any{
 		"name": q.Name, "authing_key": false, "secret": made.Secret, "permissions": q.Permissions, "revoke_at": nil,
-		"inserted_at": s.Now().UTC().Format(time.RFC3339Nano), "updated_at": s.Now().UTC().Format(time.RFC3339Nano), "url": "/api/keys/" + q.Name,
+		"inserted_at": s.now().UTC().Format(time.RFC3339Nano), "updated_at": s.now().UTC().Format(time.RFC3339Nano), "url": "/api/keys/" + q.Name,
 	}
 	if q.RevokeAt != nil {
 		made.Ends = *q.RevokeAt
@@ -199,7 +212,7 @@ func (s *Server) authenticate(r *http.Request) (Key, bool) {
 		return Key{Permissions: []Permission{{Domain: "api"}}}, true
 	}
 	for _, k := range s.keys {
-		if k.Secret == secret && (k.Ends.IsZero() || s.Now().Before(k.Ends)) {
+		if k.Secret == secret && (k.Ends.IsZero() || s.now().Before(k.Ends)) {
 			return k, true
 		}
 	}

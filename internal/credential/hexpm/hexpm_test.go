@@ -66,7 +66,10 @@ func TestConformance(t *testing.T) {
 		},
 		Mint: &credentialtest.Mint{
 			Server: api, Cached: true, MaxLife: DefaultLifetime,
-			Clock: func(c credential.Config, now func() time.Time) { c.(*Config).now, server.Now = now, now },
+			Clock: func(c credential.Config, now func() time.Time) {
+				c.(*Config).now = now
+				server.Clock(now)
+			},
 			Live: func(got model.Credential) bool {
 				_, found := server.Key(got.Header)
 				return found
@@ -84,7 +87,7 @@ func provision(t testing.TB, c *contract.Server, change func(*Config, *credentia
 	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config, e := &Config{URL: server.URL + "/sub", Organization: "acme", Key: model.Secret("{file." + path + "}"), now: func() time.Time { return c.Now() }}, env()
+	config, e := &Config{URL: server.URL + "/sub", Organization: "acme", Key: model.Secret("{file." + path + "}"), now: c.Now}, env()
 	if change != nil {
 		change(config, &e)
 	}
@@ -138,7 +141,7 @@ func TestKeys(t *testing.T) {
 func TestOneKeyForOnePackage(t *testing.T) {
 	c := newContract()
 	now := time.Now()
-	c.Now = func() time.Time { return now }
+	c.Clock(func() time.Time { return now })
 	src, err := provision(t, c, nil)
 	if err != nil {
 		t.Fatal(err)
