@@ -36,11 +36,12 @@ var Podman = Debian{
 	Package: "podman", Path: "usr/bin/podman", With: []string{"conmon", "crun", "libyajl2", "libdevmapper1.02.1", "libgpgme11", "libassuan0", "libseccomp2", "libsubid4"},
 }
 
-// Docker is the engine of docker, with what it starts; the client lies beside it: 65 MB. The package bears the name of a public registry, which
-// no file of this module spells.
+// Docker is the engine of docker, with what it starts; the client lies beside it: 65 MB. It sees a /run of its own, where it would leave a
+// folder. The package bears the name of a public registry, which no file of this module spells.
 var Docker = Debian{
 	Package: "docker" + ".io", Path: "usr/sbin/dockerd", Own: true, With: []string{"containerd", "runc", "libdevmapper1.02.1", "libseccomp2"},
-	Run: `PATH="$ROOT/usr/bin:$PATH" exec "$ROOT/usr/sbin/dockerd"`,
+	Run: `exec unshare $([ "$(id -u)" = 0 ] || echo --map-root-user) --mount sh -c '
+		mount -t tmpfs run /run && PATH="$0/usr/bin:$PATH" exec "$0/usr/sbin/dockerd" "$@"' "$ROOT"`,
 }
 
 // Gem is the client of RubyGems.
