@@ -256,7 +256,7 @@ func TestGitLabContainers(t *testing.T) {
 	}
 	word := random(4)
 	image, other := path+"/widget-"+word, path+"/gadget-"+word
-	lines := []string{"token " + secretFile(t, g.secret), "project " + g.project, "registry " + registry}
+	lines := []string{"token " + secretFile(t, g.secret), "project " + g.project, "containers " + registry}
 	r := g.rig(t, "gitlab", "oci", "/v2/", image, lines, func(ctx context.Context) (map[string]string, error) { return g.imageTags(ctx, word) })
 	for tag, push := range map[string]func(client.Home, context.Context, string, string, string) (client.Result, error){"1.0": client.Home.Crane, "1.1": client.Home.Skopeo} {
 		got, err := push(r.home(nil), t.Context(), r.site.Host(), r.identity(nil), image+":"+tag)

@@ -73,7 +73,7 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if err := credential.CheckSecret("password", c.Password); err != nil {
 		return nil, err
 	}
-	maker, err := mintapi.NewMaker(c.URL, "http://gitea:3000", c.CA, c.Lifetime, c.now)
+	maker, err := mintapi.NewMaker(c.URL, "http://gitea:3000", c.CA, c.Lifetime, mintapi.Lives{}, c.now)
 	if err != nil {
 		return nil, err
 	}

@@ -42,9 +42,9 @@ var (
 
 // containers makes the source of one that makes deploy tokens.
 func (c *Config) containers(s *source, env credential.Env) (*containers, error) {
-	base, err := mintapi.CheckURL(c.Registry, "https://registry.internal.example.com")
+	base, err := mintapi.CheckURL(c.Containers, "https://registry.internal.example.com")
 	if err != nil {
-		return nil, fmt.Errorf("registry: %w; it is where the gateway reaches the registry of containers", err)
+		return nil, fmt.Errorf("containers: %w; it is where the gateway reaches the registry of containers", err)
 	}
 	out := &containers{source: s, registry: s.api.API, realm: s.api.Base() + realmPath}
 	if c.Realm != "" {
@@ -144,7 +144,7 @@ func (c *containers) service(ctx context.Context) (string, error) {
 		},
 		Hint: func(status int) string {
 			if status == http.StatusOK || status == http.StatusNotFound {
-				return "does registry lead to GitLab's registry of containers, whose /v2/ asks for a token?"
+				return "does containers lead to GitLab's registry of containers, whose /v2/ asks for a token?"
 			}
 			return ""
 		},

@@ -22,7 +22,7 @@ func image(pkg string, action model.Action) model.Target {
 
 // inContainers changes a configuration into one for containers, whose registry is served beside the API.
 func inContainers(c *Config, e *credential.Env) {
-	e.Ecosystem, c.Project, c.Registry = ecosystemOCI, "acme/packages", c.URL
+	e.Ecosystem, c.Project, c.Containers = ecosystemOCI, "acme/packages", c.URL
 }
 
 func TestContainersConformance(t *testing.T) {
@@ -210,14 +210,14 @@ func TestContainersProvisionRefuses(t *testing.T) {
 		change func(*Config, *credential.Env)
 		want   string
 	}{
-		"no registry":                  {func(c *Config, _ *credential.Env) { c.Registry = "" }, "registry: url is absent"},
-		"a registry of FTP":            {func(c *Config, _ *credential.Env) { c.Registry = "ftp://x" }, `registry: url is "ftp://x"`},
+		"no registry":                  {func(c *Config, _ *credential.Env) { c.Containers = "" }, "containers: url is absent"},
+		"a registry of FTP":            {func(c *Config, _ *credential.Env) { c.Containers = "ftp://x" }, `containers: url is "ftp://x"`},
 		"a realm with a query":         {func(c *Config, _ *credential.Env) { c.Realm = "https://x/jwt/auth?x" }, "realm: url is"},
 		"no project":                   {func(c *Config, e *credential.Env) { c.Project, e.Public = "", nil }, `project is ""`},
-		"of packages, with a registry": {func(_ *Config, e *credential.Env) { e.Ecosystem = "npm" }, "registry does nothing here: it goes with containers"},
+		"of packages, with a registry": {func(_ *Config, e *credential.Env) { e.Ecosystem = "npm" }, "containers does nothing here: it goes with the ecosystem oci"},
 		"of packages, with a realm": {func(c *Config, e *credential.Env) {
-			e.Ecosystem, c.Registry, c.Realm = "npm", "", "https://gitlab.example.com/jwt/auth"
-		}, "realm does nothing here: it goes with containers"},
+			e.Ecosystem, c.Containers, c.Realm = "npm", "", "https://gitlab.example.com/jwt/auth"
+		}, "realm does nothing here: it goes with the ecosystem oci"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := provision(t, newContract(), ecosystemOCI, func(c *Config, e *credential.Env) {

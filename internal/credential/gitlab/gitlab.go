@@ -35,9 +35,9 @@ type Config struct {
 	Token model.Secret `json:"token"`
 	// Project is the number or the path of the project: `project acme/packages`. Default: from the public URL.
 	Project string `json:"project,omitempty"`
-	// Registry is where the gateway reaches the registry of containers: `registry https://registry.internal.example.com`. Required for
+	// Containers is where the gateway reaches the registry of containers: `containers https://registry.internal.example.com`. Required for
 	// containers, and for nothing else.
-	Registry string `json:"registry,omitempty"`
+	Containers string `json:"containers,omitempty"`
 	// Realm is the token realm that the registry of containers names: `realm https://gitlab.example.com/jwt/auth`. Default: URL and /jwt/auth.
 	Realm string `json:"realm,omitempty"`
 	// CA is a PEM file with the certificate authority of GitLab's own certificate: `ca FILE`. Default: the system's.
@@ -90,9 +90,9 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if !slices.Contains(ecosystems, env.Ecosystem) {
 		return nil, fmt.Errorf("the registry's ecosystem is %q, expected one that GitLab takes deploy tokens for: %s", env.Ecosystem, strings.Join(ecosystems, ", "))
 	}
-	for field, given := range map[string]string{"registry": c.Registry, "realm": c.Realm} {
+	for field, given := range map[string]string{"containers": c.Containers, "realm": c.Realm} {
 		if given != "" && env.Ecosystem != ecosystemOCI {
-			return nil, fmt.Errorf("%s does nothing here: it goes with containers, and the registry's ecosystem is %s", field, env.Ecosystem)
+			return nil, fmt.Errorf("%s does nothing here: it goes with the ecosystem oci, and the registry's ecosystem is %s", field, env.Ecosystem)
 		}
 	}
 	if err := credential.CheckSecret("token", c.Token); err != nil {
@@ -105,7 +105,7 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if len(project) > 255 || !projectName.MatchString(project) {
 		return nil, fmt.Errorf("project is %q, expected the number or the path of a project, as in project acme/packages; a public URL with /api/v4/projects/ID/ has it", model.OneLine(project, 100))
 	}
-	maker, err := mintapi.NewMaker(c.URL, "https://gitlab.internal.example.com", c.CA, c.Lifetime, c.now)
+	maker, err := mintapi.NewMaker(c.URL, "https://gitlab.internal.example.com", c.CA, c.Lifetime, mintapi.Lives{}, c.now)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if err := credential.CheckSecret("password", c.Password); err != nil {
 		return nil, err
 	}
-	maker, err := mintapi.NewMaker(c.URL, "http://harbor:8080", c.CA, c.Lifetime, c.now)
+	maker, err := mintapi.NewMaker(c.URL, "http://harbor:8080", c.CA, c.Lifetime, mintapi.Lives{}, c.now)
 	if err != nil {
 		return nil, err
 	}

@@ -90,11 +90,11 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if env.Ecosystem != ecosystem {
 		return nil, fmt.Errorf("the registry's ecosystem is %q, expected %s: hexpm has no other", env.Ecosystem, ecosystem)
 	}
-	base, err := mintapi.CheckURL(c.URL, "http://hexpm:4000")
+	maker, err := mintapi.NewMaker(c.URL, "http://hexpm:4000", c.CA, c.Lifetime, mintapi.Lives{Default: DefaultLifetime, Min: MinLifetime, Max: MaxLifetime}, c.now)
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasSuffix(base, "/api") {
+	if strings.HasSuffix(maker.API.Base(), "/api") {
 		return nil, errors.New("url ends in /api, expected what is before it")
 	}
 	if c.Organization != "" && !organizationName.MatchString(c.Organization) {
@@ -103,21 +103,9 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if err := credential.CheckSecret("key", c.Key); err != nil {
 		return nil, err
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
-	if err != nil {
-		return nil, err
-	}
-	now := c.now
-	if now == nil {
-		now = time.Now
-	}
-	calls, err := mintapi.New(base, mintapi.Options{CAFile: c.CA, Now: now})
-	if err != nil {
-		return nil, err
-	}
 	return &source{
-		registry: env.Registry, repository: repositoryOf(env.Public), lifetime: lifetime, newPackages: c.NewPackages, now: now,
-		api: api{API: calls, organization: c.Organization, key: c.Key}, keys: lease.New(lease.Options{Logger: env.Logger, Now: now}),
+		registry: env.Registry, repository: repositoryOf(env.Public), lifetime: maker.Lifetime, newPackages: c.NewPackages, now: maker.Now,
+		api: api{API: maker.API, organization: c.Organization, key: c.Key}, keys: lease.New(lease.Options{Logger: env.Logger, Now: maker.Now}),
 	}, nil
 }
 

@@ -13,8 +13,10 @@ const (
 	MaxLifetime     = 24 * time.Hour
 )
 
-// Maker is what the sources have in common that make a credential for each request: the API, the longest time that a credential is left
-// alone, and the clock.
+// Lives bounds the setting lifetime of a source; the zero value has the times of this package.
+type Lives struct{ Default, Min, Max time.Duration }
+
+// Maker is what sources have in common that make credentials: the API, how long one lives or is left alone, and the clock.
 type Maker struct {
 	API      *API
 	Lifetime time.Duration
@@ -23,7 +25,10 @@ type Maker struct {
 
 // NewMaker checks the settings url (example is one, for the error), ca and lifetime; now is the clock of tests, nil: time.Now. It touches no
 // network.
-func NewMaker(url, example, ca string, lifetime model.Duration, now func() time.Time) (Maker, error) {
+func NewMaker(url, example, ca string, lifetime model.Duration, lives Lives, now func() time.Time) (Maker, error) {
+	if lives == (Lives{}) {
+		lives = Lives{DefaultLifetime, MinLifetime, MaxLifetime}
+	}
 	m := Maker{Now: now}
 	if m.Now == nil {
 		m.Now = time.Now
@@ -32,7 +37,7 @@ func NewMaker(url, example, ca string, lifetime model.Duration, now func() time.
 	if err != nil {
 		return Maker{}, err
 	}
-	if m.Lifetime, err = lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime); err != nil {
+	if m.Lifetime, err = lifetime.Within("lifetime", lives.Default, lives.Min, lives.Max); err != nil {
 		return Maker{}, err
 	}
 	if m.API, err = New(base, Options{CAFile: ca, Now: m.Now}); err != nil {

@@ -80,7 +80,7 @@ func (c *Config) source(env credential.Env) (credential.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	maker, err := mintapi.NewMaker(c.URL, "http://nexus:8081", c.CA, c.Lifetime, c.now)
+	maker, err := mintapi.NewMaker(c.URL, "http://nexus:8081", c.CA, c.Lifetime, mintapi.Lives{}, c.now)
 	if err != nil {
 		return nil, err
 	}

@@ -86,7 +86,7 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if !repositoryName.MatchString(repository) {
 		return nil, fmt.Errorf("repository is %q, expected the name of a repository, as in repository releases", model.OneLine(repository, 100))
 	}
-	maker, err := mintapi.NewMaker(c.URL, "http://reposilite:8080", c.CA, c.Lifetime, c.now)
+	maker, err := mintapi.NewMaker(c.URL, "http://reposilite:8080", c.CA, c.Lifetime, mintapi.Lives{}, c.now)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if env.Ecosystem != "npm" {
 		return nil, fmt.Errorf("the registry's ecosystem is %q, expected npm", env.Ecosystem)
 	}
-	base, err := mintapi.CheckURL(c.URL, "http://verdaccio:4873")
+	maker, err := mintapi.NewMaker(c.URL, "http://verdaccio:4873", c.CA, c.Lifetime, mintapi.Lives{Default: DefaultLifetime, Min: MinLifetime, Max: MaxLifetime}, c.now)
 	if err != nil {
 		return nil, err
 	}
@@ -93,21 +93,9 @@ func (c *Config) source(env credential.Env) (*source, error) {
 	if err := credential.CheckSecret("password", c.Password); err != nil {
 		return nil, err
 	}
-	lifetime, err := c.Lifetime.Within("lifetime", DefaultLifetime, MinLifetime, MaxLifetime)
-	if err != nil {
-		return nil, err
-	}
-	now := c.now
-	if now == nil {
-		now = time.Now
-	}
-	api, err := mintapi.New(base, mintapi.Options{CAFile: c.CA, Now: now})
-	if err != nil {
-		return nil, err
-	}
 	return &source{
-		registry: env.Registry, api: api, user: c.User, password: c.Password, lifetime: lifetime, now: now,
-		tokens: lease.New(lease.Options{Logger: env.Logger, Now: now}),
+		registry: env.Registry, api: maker.API, user: c.User, password: c.Password, lifetime: maker.Lifetime, now: maker.Now,
+		tokens: lease.New(lease.Options{Logger: env.Logger, Now: maker.Now}),
 	}, nil
 }
 
