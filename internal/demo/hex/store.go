@@ -1,20 +1,14 @@
 package hex
 
 import (
-	"archive/tar"
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
 
 	"github.com/trustpub/trustpub/internal/demo/script"
 )
-
-// maxMetadata bounds the metadata of a release.
-const maxMetadata = 1 << 20
 
 // server is a small registry: publish, the page of a release, and its file.
 type server struct {
@@ -61,29 +55,15 @@ var (
 
 // identify reads name and version of a whole release.
 func identify(release []byte) (name, version string, err error) {
-	entries := tar.NewReader(bytes.NewReader(release))
-	for {
-		e, err := entries.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return "", "", errors.New("it is no whole tar")
-		}
-		if e.Name != "metadata.config" {
-			continue
-		}
-		text, err := io.ReadAll(io.LimitReader(entries, maxMetadata))
-		names, versions := nameLine.FindSubmatch(text), versionLine.FindSubmatch(text)
-		if err != nil || names == nil || versions == nil {
-			return "", "", errors.New("its metadata names no version of a package")
-		}
-		name, version = string(names[1]), string(versions[1])
+	text, err := script.Untar(release, "metadata.config")
+	if err != nil {
+		return "", "", err
 	}
-	if name == "" {
-		return "", "", errors.New("it has no metadata")
+	names, versions := nameLine.FindSubmatch(text), versionLine.FindSubmatch(text)
+	if names == nil || versions == nil {
+		return "", "", errors.New("its metadata names no version of a package")
 	}
-	return name, version, nil
+	return string(names[1]), string(versions[1]), nil
 }
 
 func (s *server) pkg(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,6 @@
 package rubygems
 
 import (
-	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"crypto/md5" //nolint:gosec // the index has it, as a name of what it was
@@ -67,33 +66,20 @@ var (
 
 // identify reads name and version of a whole gem.
 func identify(gem []byte) (name, version string, err error) {
-	entries := tar.NewReader(bytes.NewReader(gem))
-	for {
-		e, err := entries.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return "", "", errors.New("it is no whole tar")
-		}
-		if e.Name != "metadata.gz" {
-			continue
-		}
-		unpacked, err := gzip.NewReader(entries)
-		if err != nil {
-			return "", "", errors.New("its metadata is no gzip")
-		}
-		text, err := io.ReadAll(io.LimitReader(unpacked, maxMetadata))
-		names, versions := nameLine.FindSubmatch(text), versionLine.FindSubmatch(text)
-		if err != nil || names == nil || versions == nil {
-			return "", "", errors.New("its metadata names no version of a gem")
-		}
-		name, version = string(names[1]), string(versions[1])
+	packed, err := script.Untar(gem, "metadata.gz")
+	if err != nil {
+		return "", "", err
 	}
-	if name == "" {
-		return "", "", errors.New("it has no metadata")
+	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return "", "", errors.New("its metadata is no gzip")
 	}
-	return name, version, nil
+	text, err := io.ReadAll(io.LimitReader(unpacked, maxMetadata))
+	names, versions := nameLine.FindSubmatch(text), versionLine.FindSubmatch(text)
+	if err != nil || names == nil || versions == nil {
+		return "", "", errors.New("its metadata names no version of a gem")
+	}
+	return string(names[1]), string(versions[1]), nil
 }
 
 // lines are those of a gem in the index.

@@ -6,7 +6,9 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,6 +38,27 @@ func Tar(entries ...Entry) ([]byte, error) {
 	}
 	err := w.Close()
 	return out.Bytes(), err
+}
+
+// Untar is a file of a whole tar, the last of that name.
+func Untar(packed []byte, name string) (data []byte, err error) {
+	entries := tar.NewReader(bytes.NewReader(packed))
+	for {
+		e, err := entries.Next()
+		switch {
+		case errors.Is(err, io.EOF) && data == nil:
+			return nil, fmt.Errorf("it has no %s", name)
+		case errors.Is(err, io.EOF):
+			return data, nil
+		case err != nil:
+			return nil, errors.New("it is no whole tar")
+		case e.Name != name:
+			continue
+		}
+		if data, err = io.ReadAll(entries); err != nil {
+			return nil, errors.New("it is no whole tar")
+		}
+	}
 }
 
 // Gzip compresses.
