@@ -20,29 +20,29 @@ const (
 
 // registryHosts are the hosts of public package registries. Examples and tests use names like pypi.example.com, so that
 // no copied command and no forgotten default ever publishes to, or sends a token to, somebody else's registry.
-// They are written in two halves, so that this file does not name them either.
-var registryHosts = joined([][2]string{
-	{"pypi", ".org"},
-	{"python", "hosted.org"},
-	{"npmjs", ".org"},
-	{"npmjs", ".com"},
-	{"yarnpkg", ".com"},
-	{"crates", ".io"},
-	{"rubygems", ".org"},
-	{"nuget", ".org"},
-	{"hex", ".pm"},
-	{"proxy.golang", ".org"},
-	{"sum.golang", ".org"},
-	{"repo.maven.apache", ".org"},
-	{"repo1.maven", ".org"},
-	{"central.sonatype", ".com"},
-	{"docker", ".io"},
-	{"ghcr", ".io"},
-	{"quay", ".io"},
-	{"packagist", ".org"},
-	{"conda.anaconda", ".org"},
-	{"deb.debian", ".org"},
-})
+// They are written as words, so that this file does not name them either.
+var registryHosts = dotted(
+	"pypi org",
+	"pythonhosted org",
+	"npmjs org",
+	"npmjs com",
+	"yarnpkg com",
+	"crates io",
+	"rubygems org",
+	"nuget org",
+	"hex pm",
+	"proxy golang org",
+	"sum golang org",
+	"repo maven apache org",
+	"repo1 maven org",
+	"central sonatype com",
+	"docker io",
+	"ghcr io",
+	"quay io",
+	"packagist org",
+	"conda anaconda org",
+	"deb debian org",
+)
 
 // marks are what work leaves behind; nothing of it belongs into a finished file.
 var marks = []mark{
@@ -60,6 +60,13 @@ var testMarks = []mark{
 type mark struct {
 	name    string
 	pattern *regexp.Regexp
+}
+
+func dotted(words ...string) []string {
+	for i, w := range words {
+		words[i] = strings.ReplaceAll(w, " ", ".")
+	}
+	return words
 }
 
 func joined(halves [][2]string) []string {
